@@ -1,0 +1,64 @@
+"""Registries of scope ``sapiens_mm``, children of mmengine's roots.
+
+A component is spelled ``sapiens_mm.NAME`` in a config, whatever the default scope is. mmengine imports this module by itself
+when it meets the prefix; the module that defines the component is imported when its name is first asked for, so that a
+backbone in a detection project never waits for the pose library.
+"""
+from __future__ import annotations
+
+from importlib import import_module
+
+from mmengine import registry as roots
+from mmengine.registry import Registry
+
+
+class LazyRegistry(Registry):
+    """A registry that knows where each of its names is defined before anything is imported.
+
+    Args:
+        index: Module -> the names that it registers.
+    """
+
+    def __init__(self, *args, index: dict[str, tuple[str, ...]], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.index = {name: module for module, names in index.items() for name in names}
+
+    def import_from_location(self) -> None:
+        """Nothing to import up front: :meth:`get` imports what it is asked for."""
+
+    def get(self, key: str):
+        """As in mmengine, after importing the one module that defines ``key``."""
+        name = key[len(self.scope) + 1:] if key.startswith(f'{self.scope}.') else key
+        if name in self.index and name not in self._module_dict:
+            import_module(self.index[name])
+        return super().get(key)
+
+
+def _child(root: Registry, **index: tuple[str, ...]) -> LazyRegistry:
+    modules = {f'sapiens_mm.{path.replace("__", ".")}': names for path, names in index.items()}
+    return LazyRegistry(root.name, parent=root, scope='sapiens_mm', index=modules)
+
+
+# Keyword: a module below sapiens_mm with `__` for the dot. Value: what it registers.
+MODELS = _child(
+    roots.MODELS,
+    backbones__sapiens_vit=('SapiensViT', ),
+    pose__head=('SapiensPoseHead', ),
+)
+DATASETS = _child(roots.DATASETS)
+TRANSFORMS = _child(roots.TRANSFORMS)
+METRICS = _child(roots.METRICS)
+HOOKS = _child(
+    roots.HOOKS,
+    engine__hooks=('StrictLoadHook', ),
+)
+OPTIM_WRAPPERS = _child(
+    roots.OPTIM_WRAPPERS,
+    engine__optim=('SafeOptimWrapper', 'SafeAmpOptimWrapper'),
+)
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    roots.OPTIM_WRAPPER_CONSTRUCTORS,
+    engine__layer_decay=('LayerDecayOptimWrapperConstructor', ),
+)
+VISUALIZERS = _child(roots.VISUALIZERS)
+FUNCTIONS = _child(roots.FUNCTIONS)
