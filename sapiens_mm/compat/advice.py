@@ -32,6 +32,13 @@ def _mmcv_pair(error: Exception) -> str | None:
     return None
 
 
+def _no_display_library(error: Exception) -> str | None:
+    if 'libGL' in str(error) or 'libgthread' in str(error):
+        return ('opencv-python needs the display libraries of a desktop: apt-get install libgl1 libglib2.0-0, or '
+                'pip uninstall opencv-python and pip install opencv-python-headless==4.11.0.86')
+    return None
+
+
 class _NoPkgResources(importlib.abc.MetaPathFinder):
     """Last on ``sys.meta_path``: asked for ``pkg_resources`` only where nobody has it."""
 
@@ -56,13 +63,14 @@ def _install(cure: Cure) -> None:
     cure.on_import_failure('xtcocotools.mask', _numpy_abi)
     cure.on_import_failure('torchvision', _torchvision_pair)
     cure.on_import_failure('mmcv._ext', _mmcv_pair)
+    cure.on_import_failure('cv2', _no_display_library)
     sys.meta_path.append(_NoPkgResources())
 
 
 ADVICE = Cure(
     name='advice',
-    library='xtcocotools, torchvision, mmcv, setuptools',
-    affected='binaries built for another numpy or torch; setuptools 82 and later',
+    library='xtcocotools, torchvision, mmcv, opencv-python, setuptools',
+    affected='binaries built for another numpy or torch, missing system libraries; setuptools 82 and later',
     until='xtcocotools has wheels for numpy 2 and mmengine no longer imports pkg_resources',
     effect='The import error says what to install.',
     install=_install,

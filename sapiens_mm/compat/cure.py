@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.util
-import multiprocessing
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -136,6 +135,7 @@ _unsaid: list[str] = []
 
 
 def _announce(message: str) -> None:
+    import multiprocessing  # not needed by an import of sapiens_mm alone
     if multiprocessing.parent_process() is None:  # data loader workers stay silent
         _unsaid.append(message)
         flush_announcements()

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+from collections.abc import Callable
 from types import ModuleType
 
 from .cure import Cure
@@ -19,8 +20,18 @@ def _history_buffer_method(owner: type, name: str):
     return vars(HistoryBuffer)[name]
 
 
+def _named(function: Callable, module: str, name: str) -> Callable:
+    """``function`` under the name by which files call it; the guard of torch 2.6 reads names off the object."""
+
+    def call(*args):
+        return function(*args)
+
+    call.__module__, call.__name__, call.__qualname__ = module, name, name
+    return call
+
+
 def checkpoint_types() -> list:
-    """Harmless types beside tensors that an mmengine checkpoint holds, as ``(object, name in the file)``.
+    """Harmless types and functions beside tensors' own that an mmengine checkpoint names.
 
     Log buffers come from the message hub; arrays, their scalars and dtypes from those buffers and from the data set's
     meta information (keypoint weights, sigmas, palettes); ConfigDict from meta information written in a config.
@@ -30,12 +41,13 @@ def checkpoint_types() -> list:
     from mmengine.logging import HistoryBuffer
     allowed = [HistoryBuffer, ConfigDict, np.ndarray, np.dtype]
     allowed += sorted({type(np.dtype(code)) for code in np.typecodes['All'] if code != 'O'}, key=lambda t: t.__name__)
-    allowed.append((_history_buffer_method, 'builtins.getattr'))
-    multiarray = importlib.import_module('numpy._core.multiarray' if np.__version__ >= '2' else 'numpy.core.multiarray')
-    for function in ('_reconstruct', 'scalar'):
+    allowed.append(_named(_history_buffer_method, 'builtins', 'getattr'))
+    multiarray = importlib.import_module('numpy.core.multiarray' if np.__version__[:2] == '1.' else
+                                         'numpy._core.multiarray')
+    for name in ('_reconstruct', 'scalar'):
         # numpy 2 moved them; files of either side load on the other
         for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-            allowed.append((getattr(multiarray, function), f'{module}.{function}'))
+            allowed.append(_named(getattr(multiarray, name), module, name))
     return allowed
 
 
