@@ -50,6 +50,7 @@ TRANSFORMS = _child(roots.TRANSFORMS)
 METRICS = _child(roots.METRICS)
 HOOKS = _child(
     roots.HOOKS,
+    engine__atomic_checkpoint=('AtomicCheckpointHook', ),
     engine__hooks=('StrictLoadHook', ),
 )
 OPTIM_WRAPPERS = _child(

@@ -6,8 +6,10 @@ that a wrong file gives wrong results instead of an error. Here every weight has
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import torch
 from mmengine.logging import print_log
@@ -220,3 +222,20 @@ def load_backbone(backbone: nn.Module, path: str, prefix: str | None = None) -> 
         raise ValueError(f'{path} ({held}): {error}') from None
     print_log(f'backbone: {len(weights)} weights from {path} ({held})' +
               (f'; {len(left_out)} left out: {_some(left_out)}' if left_out else ''), logger='current')
+
+
+def latest_checkpoint(work_dir: str) -> str | None:
+    """The checkpoint to resume from in a work directory, None where there is none.
+
+    mmengine keeps its path in ``last_checkpoint``. Where a kill has left that file empty or pointing at nothing, the newest
+    ``epoch_N.pth`` or ``iter_N.pth`` counts.
+    """
+    note = Path(work_dir) / 'last_checkpoint'
+    if note.is_file():
+        last = note.read_text().strip()
+        # A work directory that has moved still holds the file that the note names by its old path.
+        for path in (Path(last), Path(work_dir) / Path(last).name):
+            if last and path.is_file():
+                return str(path)
+    numbered = [p for p in Path(work_dir).glob('*.pth') if re.fullmatch(r'(epoch|iter)_\d+', p.stem)]
+    return str(max(numbered, key=lambda p: p.stat().st_mtime)) if numbered else None

@@ -1,0 +1,10 @@
+_base_ = [
+    '../_base_/models/sapiens_pose.py', '../_base_/datasets/coco.py', '../_base_/schedules/pose_210e.py',
+    '../_base_/pose_runtime.py'
+]
+
+model = dict(
+    backbone=dict(
+        arch='sapiens_0.3b',
+        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/sapiens_0.3b_epoch_1600_clean.pth')),
+    head=dict(in_channels=1024, out_channels=17, decoder={{_base_.codec}}))
