@@ -1,4 +1,4 @@
-"""Packaging. mmpose and mmcv are not declared on purpose: see requirements/mmpose.txt and requirements/mmcv-lite.txt."""
+"""Packaging. mmpose and mmcv are not declared on purpose: requirements/mmpose.txt and mmcv-lite.txt say why."""
 import re
 from pathlib import Path
 

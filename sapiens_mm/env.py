@@ -16,7 +16,7 @@ from importlib import metadata
 from .compat import CURES
 from .version import __version__
 
-# distribution -> (module, supported versions). The same bounds as requirements/runtime.txt, which a wheel does not carry.
+# distribution -> (module, supported versions), with the bounds of requirements/, which a wheel does not carry.
 REQUIRED = {
     'setuptools': ('pkg_resources', '<82'),
     'numpy': ('numpy', '>=1.26,<2'),
@@ -50,7 +50,8 @@ def collect() -> dict:
 
     Returns:
         dict: ``system`` and ``torch`` (names to text), ``packages`` (name to installed version, supported versions,
-        error), ``rooms`` (module to error or None), ``cures`` (list of records), ``notes`` and ``problems`` (sentences).
+        error), ``rooms`` (module to error or None), ``cures`` (list of records), ``notes`` and ``problems``
+        (lists of sentences).
     """
     report = dict(
         system={
@@ -118,7 +119,8 @@ def _torch() -> dict:
         }
         for index in range(torch.cuda.device_count()):
             gpu = torch.cuda.get_device_properties(index)
-            facts[f'GPU {index}'] = f'{gpu.name}, {gpu.total_memory / 2**30:.1f} GiB, capability {gpu.major}.{gpu.minor}'
+            memory = f'{gpu.total_memory / 2**30:.1f} GiB'
+            facts[f'GPU {index}'] = f'{gpu.name}, {memory}, capability {gpu.major}.{gpu.minor}'
         return facts
     except Exception as error:  # reported with the package already
         return {'not usable': f'{type(error).__name__}: {error}'.split('\n')[0]}

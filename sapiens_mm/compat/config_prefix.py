@@ -1,18 +1,32 @@
 """``_base_ = 'sapiens_mm::...'`` in configs of other projects."""
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 
 from .cure import Cure
 
+_PACKAGE = 'sapiens_mm'
+
 
 def _install(cure: Cure) -> None:
 
-    def apply(module: ModuleType) -> None:
-        module.MODULE2PACKAGE.setdefault('sapiens_mm', 'sapiens_mm')
+    def list_package(utils: ModuleType) -> None:
+        utils.MODULE2PACKAGE.setdefault(_PACKAGE, _PACKAGE)
         cure.activated('the list of packages that configs can inherit from is fixed in mmengine')
 
-    cure.after_import('mmengine.config.utils', apply)
+    def locate_package(user: ModuleType) -> None:
+        stock = user.get_installed_path
+
+        def get_installed_path(package: str) -> str:
+            # mmengine guesses from the metadata's place, which is elsewhere in an editable installation
+            return str(Path(__file__).parents[1]) if package == _PACKAGE else stock(package)
+
+        user.get_installed_path = get_installed_path
+
+    cure.after_import('mmengine.config.utils', list_package)
+    for user in ('mmengine.config.config', 'mmengine.hub.hub'):
+        cure.after_import(user, locate_package)
 
 
 CONFIG_PREFIX = Cure(

@@ -75,7 +75,7 @@ class Cure:
 
         def replace(error: Exception) -> None:
             sentence = explain(error)
-            if sentence is not None:
+            if sentence is not None and sentence not in str(error):  # a module may import itself again
                 self.activated(sentence)
                 raise type(error)(f'{sentence} (original error: {error})') from error
 
@@ -88,7 +88,7 @@ class _ImportHook(importlib.abc.MetaPathFinder):
     def __init__(self) -> None:
         self.after: dict[str, list[Callable[[ModuleType], None]]] = {}
         self.failed: dict[str, list[Callable[[Exception], None]]] = {}
-        self.looking_for: str | None = None
+        self.looking_for: set[str] = set()
 
     def watch(self, module: str, after: Callable | None = None, failed: Callable | None = None) -> None:
         if after is not None:
@@ -97,13 +97,13 @@ class _ImportHook(importlib.abc.MetaPathFinder):
             self.failed.setdefault(module, []).append(failed)
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname == self.looking_for or not (fullname in self.after or fullname in self.failed):
+        if fullname in self.looking_for or not (fullname in self.after or fullname in self.failed):
             return None
-        self.looking_for = fullname
+        self.looking_for.add(fullname)
         try:
             spec = importlib.util.find_spec(fullname)
         finally:
-            self.looking_for = None
+            self.looking_for.discard(fullname)
         if spec is None or not hasattr(spec.loader, 'exec_module') or isinstance(spec.loader, type):
             return spec
         load = spec.loader.exec_module

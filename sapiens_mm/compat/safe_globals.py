@@ -39,7 +39,7 @@ def checkpoint_types() -> list:
     import numpy as np
     from mmengine.config import ConfigDict
     from mmengine.logging import HistoryBuffer
-    allowed = [HistoryBuffer, ConfigDict, np.ndarray, np.dtype]
+    allowed = [HistoryBuffer, ConfigDict, np.ndarray, np.dtype, bytes]  # bytes: how an empty array is written
     allowed += sorted({type(np.dtype(code)) for code in np.typecodes['All'] if code != 'O'}, key=lambda t: t.__name__)
     allowed.append(_named(_history_buffer_method, 'builtins', 'getattr'))
     multiarray = importlib.import_module('numpy.core.multiarray' if np.__version__[:2] == '1.' else
