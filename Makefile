@@ -46,7 +46,7 @@ $(STAMP): requirements.txt $(wildcard requirements/*.txt) setup.py
 		&& $(PIP) install --no-build-isolation --no-deps --no-binary xtcocotools xtcocotools==1.14.3; \
 	fi
 	$(PIP) install $(PINS) -r requirements.txt -r requirements/tests.txt
-	$(PIP) install --no-deps -e .
+	$(PIP) install --quiet --no-deps -e .
 	@# Machines without a display often lack the library that opencv-python's windows need.
 	@$(BIN)/python -c 'import cv2' >/dev/null 2>&1 || { set -x; $(PIP) uninstall --yes opencv-python \
 		&& $(PIP) install $(PINS) opencv-python-headless; }
