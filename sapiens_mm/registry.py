@@ -45,13 +45,22 @@ MODELS = _child(
     backbones__sapiens_vit=('SapiensViT', ),
     pose__head=('SapiensPoseHead', ),
 )
-DATASETS = _child(roots.DATASETS)
-TRANSFORMS = _child(roots.TRANSFORMS)
-METRICS = _child(roots.METRICS)
+DATASETS = _child(
+    roots.DATASETS,
+    pose__dataset=('CocoDataset', 'CocoWholeBodyDataset', 'Keypoints308Dataset', 'Mixed308Dataset'),
+)
+TRANSFORMS = _child(
+    roots.TRANSFORMS,
+    pose__transforms=('LoadImage', 'MapKeypoints', 'RandomBlur', 'CoarseDropout'),
+)
+METRICS = _child(
+    roots.METRICS,
+    pose__metric=('Keypoints308Metric', 'CommonKeypointsMetric'),
+)
 HOOKS = _child(
     roots.HOOKS,
     engine__atomic_checkpoint=('AtomicCheckpointHook', ),
-    engine__hooks=('StrictLoadHook', ),
+    engine__hooks=('StrictLoadHook', 'BadSampleHook'),
 )
 OPTIM_WRAPPERS = _child(
     roots.OPTIM_WRAPPERS,
@@ -61,5 +70,8 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
     roots.OPTIM_WRAPPER_CONSTRUCTORS,
     engine__layer_decay=('LayerDecayOptimWrapperConstructor', ),
 )
-VISUALIZERS = _child(roots.VISUALIZERS)
+VISUALIZERS = _child(
+    roots.VISUALIZERS,
+    pose__visualizer=('PoseVisualizer', ),
+)
 FUNCTIONS = _child(roots.FUNCTIONS)
