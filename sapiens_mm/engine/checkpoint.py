@@ -68,11 +68,15 @@ def _some(names: list[str]) -> str:
     return ', '.join(names[:_PER_LIST]) + more
 
 
-def mismatch(own: Mapping[str, tuple], given: Mapping[str, tuple]) -> str | None:
-    """What stops weights of shapes ``given`` from filling a model of shapes ``own`` completely; None if nothing does."""
+def mismatch(own: Mapping[str, tuple], given: Mapping[str, tuple], labels: tuple[str, str] = ('model', 'file')) -> str | None:
+    """What stops weights of shapes ``given`` from filling a model of shapes ``own`` completely; None if nothing does.
+
+    ``labels`` are what the two are called in the answer.
+    """
     missing = [n for n in own if n not in given]
     unexpected = [n for n in given if n not in own]
-    other = [f'{n} (file {tuple(given[n])}, model {tuple(own[n])})' for n in own if n in given and own[n] != given[n]]
+    other = [f'{n} ({labels[1]} {tuple(given[n])}, {labels[0]} {tuple(own[n])})' for n in own
+             if n in given and tuple(own[n]) != tuple(given[n])]
     parts = [f'{len(names)} {what}: {_some(names)}' for names, what in (
         (missing, 'missing'), (unexpected, 'unexpected'), (other, 'of another shape')) if names]
     return '; '.join(parts) or None
@@ -152,10 +156,11 @@ def fit_state_dict(model: nn.Module,
             shapes[n] = own[n]
     trouble = mismatch(own, shapes)
     if trouble:
-        raise ValueError(f'{source} does not fit the model of the config. The file holds {held_by_file or "no Sapiens model"}; '
-                         f'the config builds {describe(own) or type(model).__name__}. {trouble}. Use the checkpoint that belongs to the config; if some of these are meant '
-                         "to differ, name them in custom_hooks=[dict(type='sapiens_mm.StrictLoadHook', "
-                         "expected_missing=['head.final_layer.*'], ...)]")
+        raise ValueError(
+            f'{source} does not fit the model of the config. The file holds {held_by_file or "no Sapiens model"}; the '
+            f'config builds {describe(own) or type(model).__name__}. {trouble}. Use the checkpoint that belongs to the config; if some of these '
+            "are meant to differ, name them in custom_hooks=[dict(type='sapiens_mm.StrictLoadHook', "
+            "expected_missing=['head.final_layer.*'], ...)]")
 
 
 def read_state_dict(path: str) -> dict[str, Tensor]:

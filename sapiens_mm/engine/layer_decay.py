@@ -41,7 +41,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             raise ValueError('paramwise_cfg.num_layers has no effect here: the backbone knows its depth; leave it out')
         unknown = set(cfg) - {'layer_decay_rate', 'custom_keys'}
         if unknown:
-            raise ValueError(f'paramwise_cfg takes layer_decay_rate and custom_keys; {", ".join(sorted(unknown))} would have no effect')
+            raise ValueError('paramwise_cfg takes layer_decay_rate and custom_keys; '
+                             f'{", ".join(sorted(unknown))} would have no effect')
         rate = cfg.get('layer_decay_rate')
         if not isinstance(rate, (int, float)) or not 0 < rate <= 1:
             raise ValueError(f'paramwise_cfg.layer_decay_rate must be a number in (0, 1], got {rate!r}')

@@ -55,8 +55,8 @@ class _LossGuard:
         spike = not finite or (accepted is not None and value > self.max_loss_ratio * accepted > 0)
         if spike and dropped >= self.max_dropped:
             if not finite:
-                raise FloatingPointError(f'the loss has been {value} for {dropped + 1} iterations in a row; lower the learning rate '
-                                         'or look at the data. Checkpoints written so far are intact')
+                raise FloatingPointError(f'the loss has been {value} for {dropped + 1} iterations in a row; lower the learning '
+                                         'rate or look at the data. Checkpoints written so far are intact')
             print_log(f'loss guard: {dropped} batches dropped in a row, {value:.4g} is the new level', 'current', logging.WARNING)
             spike = False
         if spike:
@@ -85,7 +85,8 @@ class SafeOptimWrapper(_LossGuard, OptimWrapper):
     def __init__(self, *args, dtype: str | None = None, **kwargs):
         super().__init__(*args, **kwargs)
         if dtype not in (None, 'float32', 'bfloat16'):
-            raise ValueError(f"dtype must be None, 'float32' or 'bfloat16', got {dtype!r}; for 'float16' use sapiens_mm.SafeAmpOptimWrapper")
+            raise ValueError(f"dtype must be None, 'float32' or 'bfloat16', got {dtype!r}; "
+                             "for 'float16' use sapiens_mm.SafeAmpOptimWrapper")
         self.dtype = torch.bfloat16 if dtype == 'bfloat16' else None
 
     @contextmanager

@@ -99,5 +99,6 @@ RAW34_CLASSES = ('Background', 'Apparel', 'Chair', 'Eyeglass_Frame', 'Eyeglass_L
  'Lower_Clothing', 'Lower_Spandex', 'Right_Foot', 'Right_Hand', 'Right_Lower_Arm', 'Right_Lower_Leg', 'Right_Shoe',
  'Right_Sock', 'Right_Upper_Arm', 'Right_Upper_Leg', 'Torso', 'Upper_Clothing', 'Visible_Badge', 'Lower_Lip',
  'Upper_Lip', 'Lower_Teeth', 'Upper_Teeth', 'Tongue')
-RAW34_TO_PARTS28 = (0, 1, 255, 255, 255, 2, 3, 255, 4, 5, 6, 7, 8, 9, 10, 11, 12, 255, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 255, 23,
- 24, 25, 26, 27)
+RAW34_TO_PARTS28 = (
+    0, 1, 255, 255, 255, 2, 3, 255, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+    255, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 255, 23, 24, 25, 26, 27)

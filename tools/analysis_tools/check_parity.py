@@ -132,8 +132,8 @@ def run_pose_model(case: dict, tensors: Tensors) -> Iterator[Check]:
         test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False, output_heatmaps=True)), 'mmpose').eval()
     model.load_state_dict(state)
     center, scale = (np.array(case[key], dtype=np.float32) for key in ('input_center', 'input_scale'))
-    sample = PoseDataSample(metainfo=dict(input_center=center, input_scale=scale, input_size=(width, height), img_shape=(height, width),
-                                          flip_indices=case['flip_indices']))
+    sample = PoseDataSample(metainfo=dict(input_center=center, input_scale=scale, input_size=(width, height),
+                                          img_shape=(height, width), flip_indices=case['flip_indices']))
     sample.gt_instances = InstanceData(bboxes=np.zeros((1, 4), np.float32), bbox_scores=np.ones(1, np.float32),
                                        bbox_centers=center[None], bbox_scales=scale[None])
     with torch.no_grad():
@@ -168,7 +168,8 @@ def run_layer_decay(case: dict, tensors: Tensors) -> Iterator[Check]:
     said = re.search(r'base lr ([\d.e-]+), weight decay ([\d.e-]+), decay rate ([\d.e-]+)', case.get('about', ''))
     lr, weight_decay, rate = (case.get(key, said and float(said[i])) for i, key in
                               enumerate(('base_lr', 'weight_decay', 'decay_rate'), 1))
-    stems = [len([k for k in case['params'] if re.fullmatch(rf'head\.{stem}_layers\.\d+\.weight', k)]) for stem in ('deconv', 'conv')]
+    stems = [sum(bool(re.fullmatch(rf'head\.{stem}_layers\.\d+\.weight', name)) for name in case['params'])
+             for stem in ('deconv', 'conv')]
     model = _build(dict(
         type='TopdownPoseEstimator', backbone=backbone_cfg(case, (64, 48)),
         head=dict(type='sapiens_mm.SapiensPoseHead', in_channels=case['arch']['embed_dims'], out_channels=17,
@@ -179,7 +180,8 @@ def run_layer_decay(case: dict, tensors: Tensors) -> Iterator[Check]:
         constructor='sapiens_mm.LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(layer_decay_rate=rate)))
     got = {n: (g['lr'], g['weight_decay']) for g in wrapper.param_groups for n in g.get('param_names', ())}
     wrong_names = set(got) ^ set(case['params'])
-    yield Check('names', len(wrong_names), len(wrong_names) / len(case['params']), not wrong_names, ', '.join(sorted(wrong_names)[:5]))
+    yield Check('names', len(wrong_names), len(wrong_names) / len(case['params']), not wrong_names,
+                ', '.join(sorted(wrong_names)[:5]))
     both = sorted(set(got) & set(case['params']))
     table = torch.tensor([got[n] for n in both], dtype=torch.double)
     expected = torch.tensor([case['params'][n] for n in both], dtype=torch.double)

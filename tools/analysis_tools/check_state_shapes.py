@@ -41,7 +41,7 @@ def build_on_meta(config: Path) -> nn.Module:
 def check_entry(entry: str, expected: dict[str, list[int]]) -> str | None:
     """What is wrong with the model of an entry; None if its names and shapes are exactly the expected ones."""
     own = persistent_shapes(build_on_meta(config_of(entry)))
-    return mismatch(own, {name: tuple(shape) for name, shape in expected.items()})
+    return mismatch({name: tuple(shape) for name, shape in expected.items()}, own, labels=('table', 'model'))
 
 
 def main() -> int:

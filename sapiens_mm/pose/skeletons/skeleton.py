@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def _from_mmpose(num_keypoints: int) -> Skeleton:
                     dict(_COCO17_GROUPS if num_keypoints == 17 else _WHOLEBODY_GROUPS))
 
 
-@lru_cache(maxsize=None)
+@cache
 def get_skeleton(num_keypoints: int) -> Skeleton:
     """The skeleton of 17 (COCO), 133 (COCO-WholeBody) or 308 (Sapiens) keypoints.
 
