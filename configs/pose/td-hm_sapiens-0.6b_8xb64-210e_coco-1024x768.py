@@ -1,5 +1,5 @@
 _base_ = [
-    '../_base_/models/sapiens_pose.py', '../_base_/datasets/coco.py', '../_base_/schedules/pose_210e.py',
+    '../_base_/models/sapiens_pose.py', '../_base_/datasets/pose_coco.py', '../_base_/schedules/pose_210e.py',
     '../_base_/pose_runtime.py'
 ]
 

@@ -1,6 +1,6 @@
 # 308 keypoints and COCO-WholeBody, whose points go into the 308 slots by name; evaluated on the points that both have.
 # Further sets join in the same way: COCO with `source=17` and 4 visible keypoints.
-_base_ = './topdown_pipeline.py'
+_base_ = './pose_topdown.py'
 
 dataset_type = 'CocoWholeBodyDataset'  # MMPoseInferencer chooses its person detector by it
 

@@ -1,5 +1,5 @@
 # The 308 keypoints of Sapiens, as COCO json with 308 x 3 numbers in `keypoints`, or the reference evaluation set's group keys.
-_base_ = './topdown_pipeline.py'
+_base_ = './pose_topdown.py'
 
 dataset_type = 'CocoWholeBodyDataset'  # MMPoseInferencer chooses its person detector by it
 data_root = 'data/keypoints308/'

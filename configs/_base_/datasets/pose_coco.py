@@ -1,5 +1,5 @@
 # COCO, 17 keypoints (Lin et al., ECCV 2014).
-_base_ = './topdown_pipeline.py'
+_base_ = './pose_topdown.py'
 
 dataset_type = 'CocoDataset'  # MMPoseInferencer chooses its person detector by it
 data_root = 'data/coco/'

@@ -1,5 +1,5 @@
 # COCO-WholeBody, 133 keypoints (Jin et al., ECCV 2020), on the images of COCO.
-_base_ = './topdown_pipeline.py'
+_base_ = './pose_topdown.py'
 
 dataset_type = 'CocoWholeBodyDataset'  # MMPoseInferencer chooses its person detector by it
 data_root = 'data/coco/'
