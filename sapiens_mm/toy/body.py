@@ -15,8 +15,8 @@ from sapiens_mm.toy.primitives import Primitives
 REFLECT = np.diag([-1.0, 1.0, 1.0])
 
 # What a solid is made of; ``paint`` says how each looks.
-KINDS = ('face', 'eye', 'ear', 'neck', 'hair', 'torso', 'upper_arm', 'lower_arm', 'hand', 'upper_leg', 'lower_leg',
-         'foot', 'skirt', 'apparel', 'thing')
+KINDS = ('face', 'ear', 'neck', 'hair', 'torso', 'upper_arm', 'lower_arm', 'hand', 'upper_leg', 'lower_leg',
+         'foot', 'skirt', 'apparel')
 KIND = {name: i for i, name in enumerate(KINDS)}
 
 # bone: (parent, pivot relative to the parent's pivot) for an average person, left side.
@@ -30,13 +30,14 @@ LIMBS = dict(
     thumb3=('thumb2', (0, -0.030, 0)))
 # finger: pivot in the hand, lengths of the three segments, radius at its base.
 FINGER_TABLE = dict(
-    index=((0, -0.092, 0.029), (0.042, 0.025, 0.019), 0.0092), middle=((0, -0.096, 0.009), (0.046, 0.028, 0.020), 0.0095),
-    ring=((0, -0.092, -0.011), (0.042, 0.026, 0.019), 0.0090), pinky=((0, -0.084, -0.029), (0.032, 0.020, 0.017), 0.0080))
+    index=((0, -0.092, 0.029), (0.042, 0.025, 0.019), 0.0092),
+    middle=((0, -0.096, 0.009), (0.046, 0.028, 0.020), 0.0095),
+    ring=((0, -0.092, -0.011), (0.042, 0.026, 0.019), 0.0090),
+    pinky=((0, -0.084, -0.029), (0.032, 0.020, 0.017), 0.0080))
 for _name, (_pivot, _lengths, _) in FINGER_TABLE.items():
     LIMBS[_name + '1'] = ('hand', _pivot)
     LIMBS[_name + '2'] = (_name + '1', (0, -_lengths[0], 0))
     LIMBS[_name + '3'] = (_name + '2', (0, -_lengths[1], 0))
-HAND_BONES = ('hand', ) + tuple(f'{f}{i}' for f in FINGERS for i in (1, 2, 3))
 
 # Bones in the order of their ids: the trunk, then each limb's left and right one.
 BONES = [(name, 0) for name in TRUNK] + [(name, side) for side in (1, -1) for name in LIMBS]
@@ -81,18 +82,18 @@ def rotation(angles) -> np.ndarray:
 
 def _offsets(shape: Shape) -> dict:
     """Pivots relative to the parent's for a shape."""
-    scale = {}
-    for bone in ('lower_arm', ):
-        scale[bone] = (1, shape.arm, 1)
-    scale['hand'] = (1, shape.arm, 1)
-    scale['upper_arm'] = (shape.shoulder, 1, 1)
-    scale['upper_leg'] = (shape.hip, 1, 1)
-    scale['lower_leg'] = scale['foot'] = (1, shape.leg, 1)
-    scale['head'] = (shape.head, ) * 3
-    for bone in HAND_BONES[1:]:
-        scale[bone] = (shape.hand, ) * 3
+    scale = dict(
+        upper_arm=(shape.shoulder, 1, 1), lower_arm=(1, shape.arm, 1), hand=(1, shape.arm, 1),
+        upper_leg=(shape.hip, 1, 1), lower_leg=(1, shape.leg, 1), foot=(1, shape.leg, 1), head=(shape.head, ) * 3)
+    scale.update({bone: (shape.hand, ) * 3 for bone in LIMBS if bone.startswith(FINGERS)})
     table = {**TRUNK, **LIMBS}
     return {bone: shape.height * np.multiply(pivot, scale.get(bone, 1)) for bone, (_, pivot) in table.items()}
+
+
+def bone_length(shape: Shape, bone: str) -> float:
+    """Metres from the pivot of a limb's bone to its child's, for the upper and lower arm and leg."""
+    child = dict(upper_arm='lower_arm', lower_arm='hand', upper_leg='lower_leg', lower_leg='foot')[bone]
+    return -float(_offsets(shape)[child][1])
 
 
 def bone_frames(shape: Shape, pose: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -125,8 +126,8 @@ class _Builder:
         limb = bone in LIMBS
         for side in (1, -1) if limb or paired else (0, ):
             flip = REFLECT if side == -1 and not limb else np.eye(3)
-            self.rows.append((flip @ axes, flip @ center, h, r0, r1, KIND[kind], BONE_ID[bone, side if limb else 0], side,
-                              anatomy))
+            bone_id = BONE_ID[bone, side if limb else 0]
+            self.rows.append((flip @ axes, flip @ center, h, r0, r1, KIND[kind], bone_id, side, anatomy))
 
     def ball(self, bone: str, kind: str, center, radii, turn=(0, 0, 0), paired=False, anatomy=True) -> None:
         """An ellipsoid with the given half axes, turned by Euler angles; ``paired`` adds its mirror image."""
@@ -179,15 +180,15 @@ def _head(build: _Builder, spec: PersonSpec) -> None:
 
     ball('face', (0, 0.036, -0.016), (0.0765, 0.086, 0.0965))  # cranium
     ball('face', (0, -0.024 - jaw / 2, 0.016), (0.0655, 0.094 + jaw / 2, 0.073))  # face
-    cone('face', (0.012, -0.094 - jaw, 0.052), (-0.012, -0.094 - jaw, 0.052), 0.0235, 0.0235)  # chin
-    ball('face', (0.039, -0.020, 0.058), (0.024, 0.026, 0.022), paired=True)  # cheek
-    cone('face', (0.012, 0.043, 0.078), (0.046, 0.044, 0.066), 0.0105, 0.0085, paired=True)  # brow ridge
-    ball('eye', EYE3, (0.0205, 0.0155, 0.0185), paired=True)
-    ball('face', (0, MOUTH3[1] - jaw / 4, MOUTH3[2]), (0.0320, 0.0235 + jaw / 2, 0.0210))
+    cone('face', (0.010, -0.094 - jaw, 0.0510), (-0.010, -0.094 - jaw, 0.0510), 0.0205, 0.0205)  # chin
+    ball('face', (0.030, -0.022, 0.042), (0.027, 0.031, 0.0370), paired=True)  # cheek
+    cone('face', (0.010, 0.043, 0.0725), (0.044, 0.044, 0.0550), 0.0105, 0.0095, paired=True)  # brow ridge
+    ball('face', (0.0330, 0.0200, 0.0580), (0.0215, 0.0165, 0.0168), paired=True)
+    ball('face', (0, -0.0650 - jaw / 4, 0.0620), (0.0370, 0.0280 + jaw / 2, 0.0245))  # around the mouth
     cone('face', (0, 0.024, 0.080), (0, -0.020, 0.094 + 0.006 * nose), 0.0075 * nose, 0.0105 * nose)  # nose bridge
     ball('face', (0, -0.0265, 0.096 + 0.006 * nose), (0.0125 * nose, 0.0110, 0.0135))  # nose tip
     ball('face', (0.0125 * nose, -0.031, 0.0890), (0.0085 * nose, 0.0082, 0.0120), paired=True)  # wing of the nose
-    ball('ear', (0.0745, -0.002, -0.010), (0.0095, 0.0330, 0.0205), turn=(0, 0.42, -0.12), paired=True)
+    ball('ear', (0.0765, -0.002, -0.012), (0.0085, 0.0330, 0.0205), turn=(0, -0.42, -0.12), paired=True)
 
     style, x = outfit.hair_style, outfit.hair_shift
     if style != 'bald':
@@ -201,10 +202,6 @@ def _head(build: _Builder, spec: PersonSpec) -> None:
     if 'hat' in outfit.apparel:
         ball('apparel', (0, 0.066, -0.020), (0.0890, 0.0800, 0.1070), anatomy=False)
         ball('apparel', (0, 0.074, 0.072), (0.0700, 0.0060, 0.0620), turn=(0.18, 0, 0), anatomy=False)
-
-
-EYE3 = (0.0330, 0.0200, 0.0640)
-MOUTH3 = (0.0, -0.0650, 0.0690)
 
 
 def _trunk(build: _Builder, spec: PersonSpec) -> None:
@@ -221,28 +218,29 @@ def _trunk(build: _Builder, spec: PersonSpec) -> None:
     if p.belly > 1.1:
         build.ball('spine', 'torso', (0, 0.0, 0.045 * k), (0.115 * g, 0.115 * k, 0.095 * g * (p.belly - 0.2)))
     build.ball('chest', 'torso', (0, 0.045 * k, 0), (0.158 * (wide + g) / 2, 0.200 * k, 0.120 * g))
-    build.cone('chest', 'torso', (-0.120 * wide, 0.182 * k, -0.012 * k), (0.120 * wide, 0.182 * k, -0.012 * k), 0.060 * g,
-               0.060 * g)
-    build.cone('chest', 'torso', (0.018 * k, 0.232 * k, -0.018 * k), (0.130 * wide, 0.196 * k, -0.014 * k), 0.050 * k,
-               0.044 * g, paired=True)
-    build.ball('chest', 'torso', (0.172 * wide, 0.190 * k, -0.012 * k), (0.0590 * g, 0.0590 * g, 0.0590 * g), paired=True)
+    yoke = np.array([0.120 * wide, 0.182 * k, -0.012 * k])
+    build.cone('chest', 'torso', -yoke * (1, -1, -1), yoke, 0.060 * g, 0.060 * g)
+    slope = (0.018 * k, 0.232 * k, -0.018 * k), (0.130 * wide, 0.196 * k, -0.014 * k)
+    build.cone('chest', 'torso', *slope, 0.050 * k, 0.044 * g, paired=True)
+    # Likewise the shoulder's ball and the top of the arm.
+    build.ball('chest', 'torso', (0.172 * wide, 0.190 * k, -0.012 * k), (0.0590 * g, ) * 3, paired=True)
     if p.chest:
-        build.ball('chest', 'torso', (0.073 * k, 0.048 * k, 0.082 * g), np.multiply((0.062, 0.060, 0.062), k * p.chest**0.5),
-                   paired=True)
+        radii = np.multiply((0.072, 0.070, 0.066), k * p.chest**0.5)
+        build.ball('chest', 'torso', (0.070 * k, 0.045 * k, 0.060 * g), radii, paired=True)
     build.cone('neck', 'neck', (0, -0.030 * k, 0.0), (0, 0.085 * k, 0.010 * k), 0.056 * g, 0.0535 * g)
     if 'scarf' in spec.outfit.apparel:
         build.ball('neck', 'apparel', (0, 0.012 * k, 0.004 * k), (0.085 * g, 0.036 * k, 0.083 * g), anatomy=False)
     if 'backpack' in spec.outfit.apparel:
         build.ball('chest', 'apparel', (0, -0.03 * k, -0.175 * k), (0.130 * k, 0.190 * k, 0.085 * k), anatomy=False)
     if spec.outfit.skirt:
-        build.cone('pelvis', 'skirt', (0, 0.0, -0.005 * k), (0, -spec.outfit.skirt * k, -0.005 * k), 0.140 * g, 0.185 * g,
-                   flat=(1.22 * p.hip, 1.0), anatomy=False)
+        ends = (0, 0.0, -0.005 * k), (0, -spec.outfit.skirt * k, -0.005 * k)
+        build.cone('pelvis', 'skirt', *ends, 0.140 * g, 0.185 * g, flat=(1.22 * p.hip, 1.0), anatomy=False)
 
 
 def _arms(build: _Builder, spec: PersonSpec) -> None:
     p, k = spec.shape, spec.shape.height
     g, s = k * p.girth, k * p.hand
-    upper, lower = 0.285 * k * p.arm, 0.25 * k * p.arm
+    upper, lower = bone_length(p, 'upper_arm'), bone_length(p, 'lower_arm')
     build.cone('upper_arm', 'upper_arm', (0, 0, 0), (0, -upper, 0), 0.0540 * g, 0.0400 * g)
     build.ball('upper_arm', 'upper_arm', (0, -0.42 * upper, 0.010 * g), (0.046 * g, 0.30 * upper, 0.046 * g))
     build.cone('lower_arm', 'lower_arm', (0, 0, 0), (0, -lower, 0), 0.0400 * g, 0.0270 * g)
@@ -261,7 +259,7 @@ def _arms(build: _Builder, spec: PersonSpec) -> None:
 def _legs(build: _Builder, spec: PersonSpec) -> None:
     p, k = spec.shape, spec.shape.height
     g = k * p.girth
-    upper, lower = 0.415 * k * p.leg, 0.405 * k * p.leg
+    upper, lower = bone_length(p, 'upper_leg'), bone_length(p, 'lower_leg')
     # The thigh's top stays within the hip's ball whatever the girth.
     build.cone('upper_leg', 'upper_leg', (0, 0, 0), (0, -upper, 0), 0.0870 * k * (0.5 + 0.5 * p.girth), 0.0540 * g)
     build.cone('lower_leg', 'lower_leg', (0, 0, 0), (0, -lower, 0), 0.0540 * g, 0.0350 * g)
@@ -269,6 +267,9 @@ def _legs(build: _Builder, spec: PersonSpec) -> None:
     build.ball('foot', 'foot', (0, -0.042 * k, -0.026 * k), (0.0320 * k, 0.0400 * k, 0.0360 * k))  # heel
     build.cone('foot', 'foot', (0, -0.026 * k, 0.004 * k), (0.004 * k, -0.056 * k, 0.110 * k), 0.0360 * k, 0.0240 * k)
     build.ball('foot', 'foot', (0.004 * k, -0.061 * k, 0.105 * k), (0.0430 * k, 0.0200 * k, 0.0420 * k))
+    if spec.outfit.footwear != 'bare':  # the toes share a box
+        build.ball('foot', 'foot', (0.004 * k, -0.060 * k, 0.114 * k), (0.0440 * k, 0.0215 * k, 0.0500 * k))
+        return
     toes = ((-0.026, 0.148, 0.0145), (-0.008, 0.152, 0.0110), (0.008, 0.147, 0.0102), (0.022, 0.139, 0.0096),
             (0.034, 0.128, 0.0092))
     for x, z, radius in toes:

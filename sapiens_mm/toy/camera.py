@@ -1,7 +1,7 @@
 """A pinhole camera that looks at the scene, can be mirrored and rolled, and frames what it is told to show.
 
-Camera axes: x right, y down, z forward, metres. Pixel centres have whole coordinates, the principal point is the middle of
-the picture, so that mirroring a picture is ``x -> W - 1 - x``.
+Camera axes: x right, y down, z forward, metres. Pixel centres have whole coordinates and the principal point is the
+middle of the picture, so that mirroring a picture is ``x -> W - 1 - x``.
 """
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def look(elevation: float, tilt: float = 0.0) -> np.ndarray:
     """
     c, s = np.cos(elevation), np.sin(elevation)
     # Rows: the camera's right, down and forward directions in the world.
-    rotation = np.array([[1.0, 0.0, 0.0], [0.0, -c, -s], [0.0, -s, -c]])
+    rotation = np.array([[1.0, 0.0, 0.0], [0.0, -c, s], [0.0, -s, -c]])
     ct, st = np.cos(tilt), np.sin(tilt)
     # A camera that faces -z and is not upside down has the world's +x at its right.
     return np.array([[ct, -st, 0.0], [st, ct, 0.0], [0.0, 0.0, 1.0]]) @ rotation

@@ -28,7 +28,7 @@ from sapiens_mm.pose.skeletons import common_keypoints, get_skeleton
 from sapiens_mm.toy.scene import ToyScene, render_scene
 
 MANIFEST = 'toy_dataset.json'
-RENDERER = 1  # goes up when the same seed gives other pictures
+RENDERER = 2  # goes up when the same seed gives other pictures
 SPLITS = ('train', 'val')
 _CATEGORY = dict(id=1, name='person', supercategory='person')
 
@@ -251,7 +251,8 @@ def _wholebody(person: dict) -> dict:
     out = dict(keypoints=points[:17], foot_kpts=points[17:23], face_kpts=points[23:91], lefthand_kpts=points[91:112],
                righthand_kpts=points[112:])
     boxes = {f'{part}_box': _box(out[f'{part}_kpts']) for part in ('face', 'lefthand', 'righthand')}
-    valid = {f'{part}_valid': any(p[2] > 0 for p in out[f'{part}_kpts']) for part in ('face', 'lefthand', 'righthand', 'foot')}
+    parts = ('face', 'lefthand', 'righthand', 'foot')
+    valid = {f'{part}_valid': any(p[2] > 0 for p in out[f'{part}_kpts']) for part in parts}
     return {**{k: [v for p in group for v in p] for k, group in out.items()}, **boxes, **valid}
 
 

@@ -1,8 +1,8 @@
 """The lines of the face, as functions over the frontal chart of the head: what is painted and what is labelled.
 
 Chart coordinates are the head frame's x (towards the person's left) and y (up) in metres of a head of unit size, on the
-left half of the face (x >= 0); the right half is its mirror image. Along a line that crosses one eye or brow, ``s`` runs
-from -1 at the inner end to 1 at the outer end; along a lip from -1 at the right corner to 1 at the left one.
+left half of the face (x >= 0); the right half is its mirror image. Along a line that crosses one eye or brow, ``s``
+runs from -1 at the inner end to 1 at the outer end; along a lip from -1 at the right corner to 1 at the left one.
 """
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from sapiens_mm.pose.skeletons import get_skeleton
 from sapiens_mm.toy import face as F
-from sapiens_mm.toy.body import BONE_ID, FINGER_TABLE, LIMBS, REFLECT, Body
+from sapiens_mm.toy.body import BONE_ID, FINGER_TABLE, LIMBS, REFLECT, Body, bone_length
 from sapiens_mm.toy.face import Expression
 
 FRONT = (0.0, 0.0, -1.0)  # rays that look at the body from the front travel backwards
@@ -31,8 +31,7 @@ def _chart_points(face: Expression) -> dict[str, np.ndarray]:
             if f'{lid}_{line}' not in heights:
                 continue
             for name, s in _LINE.items():
-                word = 'centerpoint' if name == 'centerpoint' else name
-                out[f'r_{word}_of_{lid}_{line}_line'] = F.eye_line(s, heights[f'{lid}_{line}'], lid == 'lower', grow)
+                out[f'r_{name}_of_{lid}_{line}_line'] = F.eye_line(s, heights[f'{lid}_{line}'], lid == 'lower', grow)
         # The two lash lines meet at the corners of the eye; their ends are told apart by half a millimetre.
         nudge = np.array([0.0, 0.0005 if lid == 'upper' else -0.0005])
         out[f'r_inner_end_of_{lid}_lash_line'] = F.eye_line(-1.0, 0.0, False) + nudge
@@ -54,10 +53,11 @@ def _chart_points(face: Expression) -> dict[str, np.ndarray]:
         center_of_lower_outer_lip=F.lip_line(0.0, 'lower_outer', face),
         center_of_upper_inner_lip=F.lip_line(0.0, 'upper_inner', face),
         center_of_lower_inner_lip=F.lip_line(0.0, 'lower_inner', face))
-    inner, outer = F.NOSTRIL - (F.NOSTRIL_RADII[0], 0), F.NOSTRIL + (F.NOSTRIL_RADII[0], 0)
     out.update(
-        inner_corner_of_r_nostril=inner, outer_corner_of_r_nostril=outer,
-        upper_corner_of_r_nostril=F.NOSTRIL + (0, F.NOSTRIL_RADII[1]), r_outer_corner_of_nose=np.array([0.0195, -0.0310]))
+        inner_corner_of_r_nostril=F.NOSTRIL - (F.NOSTRIL_RADII[0], 0),
+        outer_corner_of_r_nostril=F.NOSTRIL + (F.NOSTRIL_RADII[0], 0),
+        upper_corner_of_r_nostril=F.NOSTRIL + (0, F.NOSTRIL_RADII[1]),
+        r_outer_corner_of_nose=np.array([0.0195, -0.0310]))
     drop = face.mouth_open
     middle = dict(
         center_of_glabella=0.0410, center_of_nose_root=0.0270, midpoint_1_of_nose_bridge=0.0170,
@@ -70,8 +70,9 @@ def _chart_points(face: Expression) -> dict[str, np.ndarray]:
 
 
 # The clock of iris and pupil is the viewer's: 3 lies towards the person's left in both eyes.
-_CLOCK = dict(border_3=0, border_midpoint_1=45, border_12=90, border_midpoint_4=135, border_9=180, border_midpoint_3=225,
-              border_6=270, border_midpoint_2=315)
+_CLOCK = dict(
+    border_3=0, border_midpoint_1=45, border_12=90, border_midpoint_4=135, border_9=180, border_midpoint_3=225,
+    border_6=270, border_midpoint_2=315)
 
 
 def _iris_points(side: int, face: Expression) -> dict[str, np.ndarray]:
@@ -97,18 +98,19 @@ _EAR = dict(
     midpoint_2_of_antihelix=(-0.31, -0.11), midpoint_3_of_antihelix=(-0.24, -0.28), point_1_of_inner_helix=(0.62, 0.52),
     point_2_of_inner_helix=(0.34, 0.76), point_3_of_inner_helix=(-0.02, 0.83), point_4_of_inner_helix=(-0.36, 0.68),
     point_5_of_inner_helix=(-0.58, 0.42), point_6_of_inner_helix=(-0.66, 0.12), point_7_of_inner_helix=(-0.60, -0.20),
-    point_8_of_inner_helix=(-0.49, -0.42), highest_point_of_antitragus=(0.12, -0.42), bottom_point_of_tragus=(0.46, -0.32),
-    protruding_point_of_tragus=(0.50, -0.15), top_point_of_tragus=(0.54, 0.03), start_point_of_crus_of_helix=(0.34, 0.10),
-    deepest_point_of_concha=(0.16, -0.12), tip_of_ear_lobe=(0.10, -0.86), midpoint_between_22_15=(-0.27, -0.64),
-    bottom_connecting_point_of_ear_lobe=(0.48, -0.66), top_connecting_point_of_helix=(0.80, 0.26))
+    point_8_of_inner_helix=(-0.49, -0.42), highest_point_of_antitragus=(0.12, -0.42),
+    bottom_point_of_tragus=(0.46, -0.32), protruding_point_of_tragus=(0.50, -0.15), top_point_of_tragus=(0.54, 0.03),
+    start_point_of_crus_of_helix=(0.34, 0.10), deepest_point_of_concha=(0.16, -0.12), tip_of_ear_lobe=(0.10, -0.86),
+    midpoint_between_22_15=(-0.27, -0.64), bottom_connecting_point_of_ear_lobe=(0.48, -0.66),
+    top_connecting_point_of_helix=(0.80, 0.26))
 
 
 def _body_rays(body: Body) -> list[tuple[str, str, tuple, tuple]]:
     """(left keypoint's name or a middle one's, bone, ray's origin, direction) of the body, hands, feet and neck."""
     p, k = body.shape, body.shape.height
     s = k * p.hand
-    upper_arm, lower_arm = 0.285 * k * p.arm, 0.25 * k * p.arm
-    upper_leg, lower_leg = 0.415 * k * p.leg, 0.405 * k * p.leg
+    upper_arm, lower_arm, upper_leg, lower_leg = (
+        bone_length(p, bone) for bone in ('upper_arm', 'lower_arm', 'upper_leg', 'lower_leg'))
 
     def towards(name, bone, target, direction):
         """A ray that comes from outside in ``-direction`` and passes through ``target``."""
@@ -145,7 +147,7 @@ def _body_rays(body: Body) -> list[tuple[str, str, tuple, tuple]]:
     return rays
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=1)
 def _ids() -> tuple[dict[str, int], np.ndarray]:
     skeleton = get_skeleton(308)
     return {n: i for i, n in enumerate(skeleton.keypoints)}, np.array(skeleton.flip_indices)
@@ -159,8 +161,8 @@ def place_keypoints(body: Body, face: Expression) -> tuple[np.ndarray, np.ndarra
         face: The person's expression.
 
     Returns:
-        (325, 3) points in the world, metres: the 308, then the face contour from the right ear over the chin to the left
-        one (the order of COCO-WholeBody's first 17 face points); and (325,) whether a lid covers the point.
+        (325, 3) points in the world, metres: the 308, then the face contour from the right ear over the chin to the
+        left one (the order of COCO-WholeBody's first 17 face points); and (325,) whether a lid covers the point.
     """
     ids, flip = _ids()
     scale = body.shape.head * body.shape.height
@@ -173,7 +175,6 @@ def place_keypoints(body: Body, face: Expression) -> tuple[np.ndarray, np.ndarra
         directions.append(direction)
 
     covered = np.zeros(325, dtype=bool)
-    # ``bone`` carries both sides of the head: rays are cast on the left half and mirrored afterwards.
     for name, (x, y) in _chart_points(face).items():
         i = ids[name]
         for j, side in ((i, -1), (int(flip[i]), 1)) if flip[i] != i else ((i, 0), ):
@@ -195,11 +196,11 @@ def place_keypoints(body: Body, face: Expression) -> tuple[np.ndarray, np.ndarra
             add(j, bone, side, origin, direction)
     # The contour of the face from ear level to the chin, seen from the front.
     for step in range(9):
-        angle = np.deg2rad(90 - 90 * step / 8 * 1.0)
-        direction = np.array([np.sin(angle), -0.15 - np.cos(angle), 0.12])
+        angle = np.deg2rad(90 * step / 8)
+        direction = np.array([np.cos(angle), -1.2 * (0.15 + np.sin(angle)), 0.12])
         target = np.array([0, -0.030, 0.022]) * scale
         for j, side in ((308 + step, -1), (324 - step, 1)) if step < 8 else ((316, 0), ):
-            add(j, 'head', side, target + direction * np.array([1.0, 1.2, 1.0]), -direction * np.array([1.0, 1.2, 1.0]))
+            add(j, 'head', side, target + direction, -direction)
 
     rows_ = np.array(rows)
     origins_, directions_ = np.array(origins, dtype=float), np.array(directions, dtype=float)

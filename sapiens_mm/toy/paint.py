@@ -9,7 +9,7 @@ import numpy as np
 from sapiens_mm.seg.classes import PARTS28
 from sapiens_mm.toy import face as F
 from sapiens_mm.toy.background import waves
-from sapiens_mm.toy.body import BONE_ID, KIND, Body
+from sapiens_mm.toy.body import BONE_ID, KINDS, Body, bone_length
 from sapiens_mm.toy.person import PersonSpec
 
 PART = {name: i for i, name in enumerate(PARTS28.classes)}
@@ -31,11 +31,8 @@ def paint(spec: PersonSpec, body: Body, solid: np.ndarray, points: np.ndarray) -
         (N,) part ids, and (N, 3) RGB colours in [0, 1] before light.
     """
     canvas = _Canvas(spec, body, solid, points)
-    for name in ('face', 'eye', 'ear', 'neck', 'hair', 'torso', 'upper_arm', 'lower_arm', 'hand', 'upper_leg',
-                 'lower_leg', 'foot', 'skirt', 'apparel'):
-        mine = np.flatnonzero(canvas.kind == KIND[name])
-        if len(mine):
-            getattr(canvas, '_' + ('face' if name == 'eye' else name))(mine)
+    for kind in np.unique(canvas.kind):
+        getattr(canvas, '_' + KINDS[kind])(np.flatnonzero(canvas.kind == kind))
     parts = np.where(body.side[solid] == -1, _SWAP[canvas.parts], canvas.parts)
     return parts.astype(np.uint8), np.clip(canvas.color, 0, 1)
 
@@ -97,7 +94,7 @@ class _Canvas:
         front = np.flatnonzero(z > 0.01)
         mine, x, y = mine[front], x[front], y[front]
         side, x = np.where(x >= 0, 1, -1), np.abs(x)
-        skin, face, color, parts = np.array(self.outfit.skin), self.face, self.color, self.parts
+        skin, face, color = np.array(self.outfit.skin), self.face, self.color
 
         def tint(where, target, strength=1.0) -> None:
             color[mine[where]] = color[mine[where]] * (1 - strength) + np.asarray(target) * strength
@@ -121,12 +118,12 @@ class _Canvas:
         tint(near & (abs(dy + heights['lower_lash'] * arch) < 0.0006), skin * 0.4, 0.8)
         opening = F.in_eye(x, y, face)
         tint(opening, (0.93, 0.92, 0.90))
-        for part, radius, target in (('iris', F.IRIS_RADIUS, self.outfit.iris), ('pupil', F.PUPIL_RADIUS, (0.02, ) * 3)):
-            for eye in (1, -1):
-                cx, cy = F.iris_center(eye, face) + (F.PUPIL_SHIFT if part == 'pupil' else 0)
+        for eye in (1, -1):
+            iris = F.iris_center(eye, face)
+            for (cx, cy), radius, target in ((iris, F.IRIS_RADIUS, self.outfit.iris),
+                                             (iris + F.PUPIL_SHIFT, F.PUPIL_RADIUS, (0.02, 0.02, 0.02))):
                 tint(opening & (side == eye) & ((x - cx)**2 + (y - cy)**2 < radius**2), target)
         self._mouth(mine, x, y)
-        parts[mine[opening]] = PART['Face_Neck']
 
     def _mouth(self, mine, x, y) -> None:
         face, lip = self.face, np.array(self.outfit.lip)
@@ -186,15 +183,17 @@ class _Canvas:
         if 'belt' in outfit.apparel:
             self._fill(mine[abs(up - waist) < 0.018 * k], 'Apparel', outfit.apparel_color)
 
+    def _along(self, mine, bone: str) -> np.ndarray:
+        """How far down a limb's bone points lie, 0 at its upper and 1 at its lower joint."""
+        return -self.q[mine, 1] / bone_length(self.spec.shape, bone)
+
     def _upper_arm(self, mine) -> None:
-        length = 0.285 * self.k * self.spec.shape.arm
-        along = -self.q[mine, 1] / length
+        along = self._along(mine, 'upper_arm')
         self._skin(mine, 'Left_Upper_Arm')
         self._top(mine[along < self.outfit.sleeve])
 
     def _lower_arm(self, mine) -> None:
-        length = 0.25 * self.k * self.spec.shape.arm
-        along = -self.q[mine, 1] / length
+        along = self._along(mine, 'lower_arm')
         self._skin(mine, 'Left_Lower_Arm')
         self._top(mine[1 + along < self.outfit.sleeve])
         if 'watch' in self.outfit.apparel:
@@ -211,12 +210,12 @@ class _Canvas:
         self.color[mine[finger]] *= (1.0, 0.94, 0.94)
 
     def _upper_leg(self, mine) -> None:
-        along = -self.q[mine, 1] / (0.415 * self.k * self.spec.shape.leg)
+        along = self._along(mine, 'upper_leg')
         self._skin(mine, 'Left_Upper_Leg')
         self._bottom(mine[along < max(self.outfit.leg_cover, 0.22)])
 
     def _lower_leg(self, mine) -> None:
-        along = -self.q[mine, 1] / (0.405 * self.k * self.spec.shape.leg)
+        along = self._along(mine, 'lower_leg')
         self._skin(mine, 'Left_Lower_Leg')
         sock = max(self.outfit.sock, 0.08 if self.outfit.footwear == 'sock' else 0.0)
         self._fill(mine[along > 1 - sock], 'Left_Sock', np.array(self.outfit.sock_color))

@@ -11,8 +11,6 @@ import numpy as np
 from sapiens_mm.toy.face import Expression
 
 FINGERS = ('thumb', 'index', 'middle', 'ring', 'pinky')
-# Angles in radians about x, y, z of the bone's own axes (left-hand side of the body), applied z first, then x, then y.
-Angles = 'tuple[float, float, float]'
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,8 @@ class PersonSpec:
 
     Attributes:
         shape: Proportions.
-        pose: ``(bone, side)`` -> angles; side is 0 for the bones of the trunk, 1 for left and -1 for right limbs.
+        pose: ``(bone, side)`` -> angles in radians about the bone's own x, y and z, applied z first, then x, then y;
+            side is 0 for the bones of the trunk, 1 for left and -1 for right limbs.
             Limbs on both sides use the axes of the left one, so equal angles are mirror images of each other.
         expression: Face.
         outfit: Clothes, hair, colours.
@@ -157,8 +156,9 @@ def _sample_shape(rng: np.random.Generator) -> Shape:
     n = lambda mean, std, low, high: float(np.clip(rng.normal(mean, std), low, high))  # noqa: E731
     curvy = rng.random() < 0.5
     return Shape(
-        height=n(1.0, 0.07, 0.8, 1.15), leg=n(1, 0.05, 0.88, 1.12), arm=n(1, 0.04, 0.9, 1.1), girth=n(1, 0.1, 0.82, 1.3),
-        shoulder=n(0.95 if curvy else 1.05, 0.05, 0.85, 1.2), hip=n(1.06 if curvy else 0.97, 0.05, 0.88, 1.2),
+        height=n(1, 0.07, 0.8, 1.15), leg=n(1, 0.05, 0.88, 1.12), arm=n(1, 0.04, 0.9, 1.1),
+        girth=n(1, 0.1, 0.82, 1.3), shoulder=n(0.95 if curvy else 1.05, 0.05, 0.85, 1.2),
+        hip=n(1.06 if curvy else 0.97, 0.05, 0.88, 1.2),
         belly=n(1, 0.12, 0.85, 1.5), chest=n(0.9, 0.25, 0.4, 1.4) if curvy else 0.0, head=n(1.04, 0.05, 0.93, 1.25),
         hand=n(1.05, 0.06, 0.9, 1.2), nose=n(1, 0.12, 0.75, 1.35))
 
@@ -257,7 +257,7 @@ def _sample_pattern(rng: np.random.Generator) -> dict:
 
 def _sample_outfit(rng: np.random.Generator, skirt_fits: bool) -> Outfit:
     tone = rng.beta(1.3, 1.3)  # 0 pale .. 1 dark
-    skin = np.array([0.95, 0.78, 0.68]) * (1 - tone) + np.array([0.30, 0.19, 0.13]) * tone
+    skin = np.array([0.95, 0.78, 0.68]) * (1 - tone) + np.array([0.36, 0.24, 0.17]) * tone
     skin = skin * rng.uniform(0.92, 1.05) + rng.normal(0, 0.012, 3)
     lip = skin * np.array([0.92, 0.62, 0.62])
     if rng.random() < 0.3:
@@ -270,6 +270,7 @@ def _sample_outfit(rng: np.random.Generator, skirt_fits: bool) -> Outfit:
     top = str(rng.choice(['bare', 'tank', 'tee', 'long'], p=[0.1, 0.15, 0.4, 0.35]))
     sleeve = {'bare': 0.0, 'tank': 0.0, 'tee': rng.uniform(0.3, 0.95), 'long': rng.uniform(1.3, 2.05)}[top]
     skirt = rng.uniform(0.3, 0.55) if skirt_fits and rng.random() < 0.22 else 0.0
+    cover = 0.0 if skirt else rng.uniform(1.75, 2.0) if rng.random() < 0.55 else rng.uniform(0.35, 1.5)
     footwear = str(rng.choice(['shoe', 'sock', 'bare'], p=[0.62, 0.16, 0.22]))
     sock = 0.0 if footwear == 'bare' or rng.random() < 0.2 else rng.uniform(0.05, 0.6)
     chance = dict(hat=0.16, belt=0.25, backpack=0.12, scarf=0.08, watch=0.25)
@@ -282,9 +283,8 @@ def _sample_outfit(rng: np.random.Generator, skirt_fits: bool) -> Outfit:
         hair_shift=float(rng.normal(0, 0.004)), top=top, sleeve=float(sleeve),
         neckline=float(rng.uniform(0.03, 0.11) if rng.random() < 0.4 else 0.0),
         top_pattern=_sample_pattern(rng), bottom_pattern=_sample_pattern(rng),
-        leg_cover=float(rng.uniform(1.75, 2.0) if rng.random() < 0.55 else rng.uniform(0.35, 1.5)) if not skirt else 0.0,
-        skirt=float(skirt), footwear=footwear, sock=float(sock), shoe_color=_hsv(rng.random(), rng.uniform(0, 0.8),
-                                                                               rng.uniform(0.05, 0.95)),
+        leg_cover=float(cover), skirt=float(skirt), footwear=footwear, sock=float(sock),
+        shoe_color=_hsv(rng.random(), rng.uniform(0, 0.8), rng.uniform(0.05, 0.95)),
         sock_color=_hsv(rng.random(), rng.uniform(0, 0.5), rng.uniform(0.3, 1.0)),
         apparel=tuple(k for k, p in chance.items() if rng.random() < p),
         apparel_color=_hsv(rng.random(), rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.9)),

@@ -1,8 +1,8 @@
 """The one solid that everything is made of: an affine round cone, of which ellipsoids and capsules are special cases.
 
 In its own axes the solid is the convex hull of a sphere of radius ``r0`` at the origin and one of radius ``r1`` at
-``(0, 0, h)``. ``h = 0`` with unit radius gives an ellipsoid, ``r0 = r1`` a capsule. ``axes`` (3 x 3) carries it into the
-world, so it may be flattened; axes that reflect (determinant below 0) are allowed, which is how right limbs are made.
+``(0, 0, h)``. ``h = 0`` with unit radius gives an ellipsoid, ``r0 = r1`` a capsule. ``axes`` (3 x 3) carries it into
+the world, so it may be flattened; axes that reflect (determinant below 0) are allowed: right limbs are made with them.
 """
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ class Primitives:
     @staticmethod
     def concatenate(parts: list[Primitives]) -> Primitives:
         """All solids of several sets, in order."""
-        return Primitives(*(np.concatenate([getattr(p, k) for p in parts]) for k in ('axes', 'center', 'h', 'r0', 'r1')))
+        names = ('axes', 'center', 'h', 'r0', 'r1')
+        return Primitives(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """Where rays enter the solids.

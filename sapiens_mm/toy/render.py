@@ -30,9 +30,7 @@ def cast_picture(prims: Primitives, camera: Camera) -> Raster:
     depth = np.full((height, width), np.inf)
     cx, cy = camera.principal_point
     bounds = screen_bounds(prims) * camera.focal + (cx, cy, cx, cy)
-    inverse = np.linalg.inv(prims.axes)
-    origin = -np.einsum('pij,pj->pi', inverse, prims.center)
-    slope = prims.slope
+    inverse, origin, slope = _eye_in_solids(prims)
     # Near solids first: later ones are then mostly hidden, and writing is rarer.
     for i in np.argsort(prims.center[:, 2]):
         if np.isnan(bounds[i]).any():
@@ -49,6 +47,44 @@ def cast_picture(prims: Primitives, camera: Camera) -> Raster:
         window[nearer] = t[nearer]
         index[y0:y1, x0:x1][nearer] = i
     return Raster(index, depth)
+
+
+def cast_scattered(prims: Primitives, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cast single rays at solids that are given in camera axes.
+
+    Args:
+        prims: P solids.
+        u: (N,) horizontal screen coordinates at unit focal length.
+        v: (N,) vertical ones.
+
+    Returns:
+        (N,) nearest solids, -1 for none, and (N,) their depths.
+    """
+    index, depth = np.full(len(u), -1, dtype=np.int32), np.full(len(u), np.inf)
+    inverse, origin, slope = _eye_in_solids(prims)
+    order = np.argsort(v)
+    sorted_v = v[order]
+    bounds = screen_bounds(prims)
+    for i in np.argsort(prims.center[:, 2]):
+        if np.isnan(bounds[i]).any():
+            continue
+        first, last = np.searchsorted(sorted_v, bounds[i, [1, 3]])
+        rays = order[first:last]
+        rays = rays[(u[rays] >= bounds[i, 0]) & (u[rays] <= bounds[i, 2])]
+        if len(rays) == 0:
+            continue
+        dx, dy, dz = (inverse[i, j, 0] * u[rays] + inverse[i, j, 1] * v[rays] + inverse[i, j, 2] for j in range(3))
+        t = enter(*origin[i], dx, dy, dz, prims.h[i], prims.r0[i], prims.r1[i], slope[i])
+        nearer = t < depth[rays]
+        depth[rays[nearer]] = t[nearer]
+        index[rays[nearer]] = i
+    return index, depth
+
+
+def _eye_in_solids(prims: Primitives) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What casting needs of each solid: camera to solid axes, the eye in them, the cone's slope."""
+    inverse = np.linalg.inv(prims.axes)
+    return inverse, -np.einsum('pij,pj->pi', inverse, prims.center), prims.slope
 
 
 def surface(prims: Primitives, index: np.ndarray, points: np.ndarray) -> np.ndarray:
