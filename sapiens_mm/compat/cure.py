@@ -149,7 +149,7 @@ def flush_announcements() -> None:
     """
     mmengine_logging = sys.modules.get('mmengine.logging')
     logger = getattr(mmengine_logging, 'MMLogger', None)
-    if logger is None or not logger._instance_dict:
+    if not getattr(logger, '_instance_dict', None):
         return
     while _unsaid:
         mmengine_logging.print_log(_unsaid.pop(0), logger='current')
