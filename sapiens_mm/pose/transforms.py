@@ -177,6 +177,8 @@ class MapKeypoints(KeypointConverter):
         found = results['keypoints'].shape[1]
         if found != self.source:
             raise ValueError(f'MapKeypoints(source={self.source}) was given {found} keypoints')
+        if results.get('keypoints_3d', 0) is None:  # mmpose's COCO-WholeBody set says so, its converter cannot take it
+            del results['keypoints_3d']
         results = super().transform(results)
         results['keypoints'] = results['keypoints'].astype(np.float32)
         results['keypoints_visible'] = results['keypoints_visible'].astype(np.float32)
