@@ -200,8 +200,8 @@ def _head(build: _Builder, spec: PersonSpec) -> None:
     if style == 'bun':
         ball('hair', (x, 0.110, -0.085), (0.0380, 0.0360, 0.0380), anatomy=False)
     if 'hat' in outfit.apparel:
-        ball('apparel', (0, 0.066, -0.020), (0.0890, 0.0800, 0.1070), anatomy=False)
-        ball('apparel', (0, 0.074, 0.072), (0.0700, 0.0060, 0.0620), turn=(0.18, 0, 0), anatomy=False)
+        ball('apparel', (0, 0.080, -0.022), (0.0880, 0.0730, 0.1060), anatomy=False)
+        ball('apparel', (0, 0.070, 0.070), (0.0700, 0.0060, 0.0620), turn=(0.18, 0, 0), anatomy=False)
 
 
 def _trunk(build: _Builder, spec: PersonSpec) -> None:
@@ -246,7 +246,7 @@ def _arms(build: _Builder, spec: PersonSpec) -> None:
     build.cone('lower_arm', 'lower_arm', (0, 0, 0), (0, -lower, 0), 0.0400 * g, 0.0270 * g)
     build.ball('lower_arm', 'lower_arm', (0, -0.30 * lower, 0), (0.043 * g, 0.34 * lower, 0.041 * g))
     build.cone('hand', 'hand', (0, -0.004 * s, 0), (0, -0.040 * s, 0), 0.0250 * s, 0.0300 * s, flat=(0.62, 1.05))
-    build.ball('hand', 'hand', (0, -0.062 * s, 0), (0.0135 * s, 0.0440 * s, 0.0400 * s))
+    build.ball('hand', 'hand', (0, -0.062 * s, 0), (0.0125 * s, 0.0430 * s, 0.0400 * s))
     build.ball('hand', 'hand', (-0.006 * s, -0.045 * s, 0.022 * s), (0.0130 * s, 0.0270 * s, 0.0160 * s))
     for finger, (_, lengths, radius) in FINGER_TABLE.items():
         radii = np.multiply((radius, 0.92 * radius, 0.84 * radius, 0.74 * radius), s)

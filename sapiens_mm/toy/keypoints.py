@@ -136,7 +136,7 @@ def _body_rays(body: Body) -> list[tuple[str, str, tuple, tuple]]:
     for finger, (_, lengths, _) in FINGER_TABLE.items():
         name = f'left_{names[finger]}'
         # Knuckles show on the back of the hand; a joint's ball belongs to the segment before it.
-        rays.append(towards(f'{name}_third_joint', f'{finger}1', (0, 0, 0), (0.97, 0.25, 0)))
+        rays.append(towards(f'{name}_third_joint', f'{finger}1', (0, 0, 0), (1, 0, 0)))
         rays.append(towards(f'{name}2', f'{finger}1', (0, -lengths[0] * s, 0), (1, 0, 0)))
         rays.append(towards(f'{name}3', f'{finger}2', (0, -lengths[1] * s, 0), (1, 0, 0)))
         rays.append(towards(f'{name}4', f'{finger}3', (0, -lengths[2] * s, 0), (0.35, -0.94, 0)))
@@ -194,10 +194,10 @@ def place_keypoints(body: Body, face: Expression) -> tuple[np.ndarray, np.ndarra
         i = ids[name]
         for j, side in ((i, 1), (int(flip[i]), -1)) if flip[i] != i else ((i, 0), ):
             add(j, bone, side, origin, direction)
-    # The contour of the face from ear level to the chin, seen from the front.
+    # The contour of the face from ear level to the chin, further forward below, where the neck begins.
     for step in range(9):
         angle = np.deg2rad(90 * step / 8)
-        direction = np.array([np.cos(angle), -1.2 * (0.15 + np.sin(angle)), 0.12])
+        direction = np.array([np.cos(angle), 0.40 - 1.80 * np.sin(angle), 0.10 + 0.60 * np.sin(angle)])
         target = np.array([0, -0.030, 0.022]) * scale
         for j, side in ((308 + step, -1), (324 - step, 1)) if step < 8 else ((316, 0), ):
             add(j, 'head', side, target + direction, -direction)

@@ -162,7 +162,8 @@ class _Canvas:
 
     def _hair(self, mine) -> None:
         x, y, z = self.q[mine].T
-        strands = waves(np.random.default_rng(self.outfit.texture_seed + 2), [x * 6, y, z * 2], 0.05, 4)
+        strands = waves(
+            np.random.default_rng(self.outfit.texture_seed + 2), [self.outfit.texture_sign * x * 6, y, z * 2], 0.05, 4)
         self._fill(mine, 'Hair', np.array(self.outfit.hair) * (1 + 0.22 * strands)[:, None])
 
     def _torso(self, mine) -> None:

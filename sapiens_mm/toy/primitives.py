@@ -1,8 +1,9 @@
 """The one solid that everything is made of: an affine round cone, of which ellipsoids and capsules are special cases.
 
 In its own axes the solid is the convex hull of a sphere of radius ``r0`` at the origin and one of radius ``r1`` at
-``(0, 0, h)``. ``h = 0`` with unit radius gives an ellipsoid, ``r0 = r1`` a capsule. ``axes`` (3 x 3) carries it into
-the world, so it may be flattened; axes that reflect (determinant below 0) are allowed: right limbs are made with them.
+``(0, 0, h)``, neither of them inside the other. ``h = 0`` with unit radius gives an ellipsoid, ``r0 = r1`` a capsule.
+``axes`` (3 x 3) carries it into the world, so it may be flattened; axes that reflect (determinant below 0) are allowed:
+right limbs are made with them.
 """
 from __future__ import annotations
 
