@@ -11,6 +11,8 @@ from importlib import import_module
 from mmengine import registry as roots
 from mmengine.registry import Registry
 
+from sapiens_mm.compat import flush_announcements
+
 
 class LazyRegistry(Registry):
     """A registry that knows where each of its names is defined before anything is imported.
@@ -31,6 +33,7 @@ class LazyRegistry(Registry):
         name = key[len(self.scope) + 1:] if key.startswith(f'{self.scope}.') else key
         if name in self.index and name not in self._module_dict:
             import_module(self.index[name])
+            flush_announcements()  # the run has a log by now
         return super().get(key)
 
 

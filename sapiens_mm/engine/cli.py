@@ -66,11 +66,6 @@ def load_runner_config(args: argparse.Namespace) -> Config:
         hook.update(show=args.show, interval=args.interval, **(dict(wait_time=args.wait_time) if args.show else {}))
         if args.show_dir:
             hook.update(**{'out_dir' if 'Pose' in hook.type else 'test_out_dir': args.show_dir})
-    if args.launcher != 'none':
-        import torch
-        if not torch.cuda.is_available():
-            cfg.env_cfg.dist_cfg.backend = 'gloo'
-            cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
     return cfg
 
 
