@@ -64,6 +64,8 @@ class _GroupedOKS(CocoMetric):
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """As in mmpose, then reduced to the points that are evaluated; people with numbers that are not finite are counted."""
+        if self.coco is None:
+            raise ValueError(f'{type(self).__name__} found no annotation file; give it ann_file')
         start = len(self.results)
         super().process(data_batch, data_samples)
         for pred, _ in self.results[start:]:
@@ -79,9 +81,7 @@ class _GroupedOKS(CocoMetric):
                     pred[key] = np.asarray(pred[key])[finite]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """As in mmpose; ``ValueError`` where no annotation file is known."""
-        if self.coco is None and not self.format_only:
-            raise ValueError(f'{type(self).__name__} found no annotation file; give it ann_file')
+        """As in mmpose."""
         lost = sum(pred['not_finite'] for pred, _ in results)
         if lost:
             print_log(f'{lost} of {lost + sum(len(pred["keypoints"]) for pred, _ in results)} predicted people have keypoints or '
