@@ -6,6 +6,7 @@ side is the same description seen through a frame that reflects x, so both sides
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -80,6 +81,7 @@ def rotation(angles) -> np.ndarray:
                      [-sy * cz + cy * sx * sz, sy * sz + cy * sx * cz, cy * cx]])
 
 
+@lru_cache(maxsize=64)
 def _offsets(shape: Shape) -> dict:
     """Pivots relative to the parent's for a shape."""
     scale = dict(

@@ -11,6 +11,7 @@ from sapiens_mm.pose.skeletons import common_keypoints, get_skeleton
 from sapiens_mm.toy import dataset
 from sapiens_mm.toy.dataset import make_toy_dataset
 from sapiens_mm.toy.scene import render_scene
+from tests.support import load_tool
 
 ARGUMENTS = dict(num_train=3, num_val=4, size=(96, 72), persons=(1, 2), seed=4, progress=False)
 
@@ -160,3 +161,15 @@ def test_wrong_arguments_are_named_and_leave_nothing(tmp_path, wrong, message):
     with pytest.raises(ValueError, match=message):
         make_toy_dataset(tmp_path / 'set', **{**ARGUMENTS, **wrong})
     assert not os.listdir(tmp_path)
+
+
+def test_the_tool_makes_a_set_and_names_mistakes(tmp_path, monkeypatch):
+    tool = load_tool('dataset_converters/make_toy_dataset.py')
+    arguments = [str(tmp_path / 'set'), '--num-train', '1', '--num-val', '0', '--size', '48', '32', '--workers', '1',
+                 '--no-dense']
+    monkeypatch.setattr('sys.argv', ['make_toy_dataset.py', *arguments])
+    tool.main()
+    assert len(_load(tmp_path / 'set', 'keypoints308_train.json')['images']) == 1
+    monkeypatch.setattr('sys.argv', ['make_toy_dataset.py', *arguments, '--seed', '3'])
+    with pytest.raises(SystemExit, match='seed 0 there, 3 asked for'):
+        tool.main()

@@ -54,9 +54,9 @@ def test_names_say_where_points_are():
         elif name.startswith(('right_', 'r_')) or '_r_' in name:
             assert point[0] < 0, name
     heights = ['left_heel', 'left_ankle', 'left_knee', 'left_hip', 'left_elbow', 'left_shoulder', 'left_acromion',
-               'neck', 'tip_of_chin', 'center_of_labiomental_groove', 'center_of_lower_outer_lip', 'center_of_lower_inner_lip',
-               'center_of_upper_inner_lip', 'center_of_cupid_bow', 'bottom_center_of_nose', 'tip_of_nose',
-               'tip_of_nose_bridge', 'midpoint_3_of_nose_bridge', 'midpoint_2_of_nose_bridge',
+               'neck', 'tip_of_chin', 'center_of_labiomental_groove', 'center_of_lower_outer_lip',
+               'center_of_lower_inner_lip', 'center_of_upper_inner_lip', 'center_of_cupid_bow', 'bottom_center_of_nose',
+               'tip_of_nose', 'tip_of_nose_bridge', 'midpoint_3_of_nose_bridge', 'midpoint_2_of_nose_bridge',
                'midpoint_1_of_nose_bridge', 'center_of_nose_root', 'center_of_glabella']
     assert (np.diff([at[n][1] for n in heights]) > 0).all()
     for side, names in (('l', ('inner_end', 'midpoint_3', 'midpoint_1', 'midpoint_4', 'centerpoint', 'midpoint_5',
