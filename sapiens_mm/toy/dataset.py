@@ -28,7 +28,7 @@ from sapiens_mm.pose.skeletons import common_keypoints, get_skeleton
 from sapiens_mm.toy.scene import ToyScene, render_scene
 
 MANIFEST = 'toy_dataset.json'
-RENDERER = 2  # goes up when the same seed gives other pictures
+RENDERER = 3  # goes up when the same seed gives other pictures
 SPLITS = ('train', 'val')
 _CATEGORY = dict(id=1, name='person', supercategory='person')
 
@@ -86,7 +86,6 @@ def make_toy_dataset(out, num_train: int = 400, num_val: int = 100, size: tuple[
     _render_all(work, jobs, arguments, workers, progress)
     for split, n in zip(SPLITS, (num_train, num_val)):
         _write_annotations(work, split, n, arguments)
-    shutil.rmtree(work / 'frames')
     _put_in_place(work, out)
     return out
 
@@ -282,7 +281,10 @@ def _put_in_place(work: Path, out: Path) -> None:
             except OSError:  # a file system without links
                 shutil.copytree(work / f'images/{split}', link)
     old = out.with_name(out.name + '.old')
+    if _read_manifest(old) is not None:  # of a call that was killed between the next lines
+        shutil.rmtree(old)
     if out.exists():
         os.replace(out, old)
     os.replace(work, out)
+    shutil.rmtree(out / 'frames')
     shutil.rmtree(old, ignore_errors=True)
