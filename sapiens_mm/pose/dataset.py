@@ -23,15 +23,25 @@ from sapiens_mm.registry import DATASETS
 _FITTING = {17: 'CocoDataset (17 keypoints)', 133: 'CocoWholeBodyDataset (133)', 308: 'Keypoints308Dataset (308)'}
 
 
-def enough_keypoints(sample: dict | None, least: int) -> bool:
-    """Whether a packed training sample has at least ``least`` points that the loss counts (non-zero target weight)."""
-    if sample is None or not least or 'data_samples' not in sample:
-        return True
-    labels = sample['data_samples'].get('gt_instance_labels')
-    return labels is None or 'keypoint_weights' not in labels or int((labels.keypoint_weights > 0).sum()) >= least
+class _EnoughKeypoints:
+    """Mixin that has training samples replaced that lost too many points."""
+
+    _rejected = 0  # in a row
+
+    def _enough(self, sample: dict | None, least: int) -> dict | None:
+        """The packed sample if at least ``least`` of its points have a non-zero target weight, else None."""
+        labels = None if self.test_mode or sample is None else sample.get('data_samples', {}).get('gt_instance_labels')
+        if labels is None or 'keypoint_weights' not in labels or int((labels.keypoint_weights > 0).sum()) >= least:
+            self._rejected = 0
+            return sample
+        self._rejected += 1
+        if self._rejected >= self.max_refetch:
+            raise ValueError(f'{self._rejected} samples in a row keep fewer than {least} keypoints after augmentation; '
+                             'lower min_visible_keypoints or look at the labels with tools/misc/browse_dataset.py')
+        return None
 
 
-class CheckedAnnotations:
+class CheckedAnnotations(_EnoughKeypoints):
     """Mixin for mmpose's COCO-style data sets that looks at what it loads.
 
     One bad annotation is left out and counted; a file that is not what the data set needs is refused.
@@ -56,11 +66,12 @@ class CheckedAnnotations:
 
     def prepare_data(self, idx: int) -> dict | None:
         """As in mmpose; None, for which mmengine takes another sample, where too few keypoints are left in training."""
-        sample = super().prepare_data(idx)
-        return sample if self.test_mode or enough_keypoints(sample, self.min_visible_keypoints) else None
+        return self._enough(super().prepare_data(idx), self.min_visible_keypoints)
 
     def load_data_list(self) -> list[dict]:
         """As in mmpose, checked."""
+        if not self.ann_file:
+            raise ValueError(f'{type(self).__name__} needs ann_file, the path of a COCO json')
         for path in filter(None, (self.ann_file, self.bbox_file)):
             if not exists(path):
                 raise FileNotFoundError(f'there is no {"detection" if path == self.bbox_file else "annotation"} file {path} '
@@ -222,7 +233,7 @@ class Keypoints308Dataset(CheckedAnnotations, BaseCocoStyleDataset):
 
 
 @DATASETS.register_module()
-class Mixed308Dataset(CombinedDataset):
+class Mixed308Dataset(_EnoughKeypoints, CombinedDataset):
     """Data sets with different skeletons, in the 308 slots of one model.
 
     The data sets' own pipelines hold :class:`sapiens_mm.pose.transforms.MapKeypoints` where they are not of 308 keypoints;
@@ -251,6 +262,4 @@ class Mixed308Dataset(CombinedDataset):
 
     def prepare_data(self, idx: int) -> dict | None:
         """As in mmpose; None, for which mmengine takes another sample, where too few keypoints are left in training."""
-        sample = super().prepare_data(idx)
-        least = self.min_visible_keypoints[self._get_subset_index(idx)[0]]
-        return sample if self.test_mode or enough_keypoints(sample, least) else None
+        return self._enough(super().prepare_data(idx), self.min_visible_keypoints[self._get_subset_index(idx)[0]])

@@ -132,6 +132,8 @@ class TestBadAnnotations:
         for content in ([1, 2], dict(images=[dict(id=1)], annotations=[]), dict(annotations=[dict(id=1)])):
             with pytest.raises(ValueError, match='not a COCO annotation file'):
                 build(save(tmp_path / 'other.json', content), 17)
+        with pytest.raises(ValueError, match='needs ann_file'):
+            CocoDataset()
         with pytest.raises(ValueError, match='no person'):
             build(save(tmp_path / 'empty.json', dict(images=[], annotations=[])), 17)
 
@@ -196,6 +198,9 @@ def test_samples_with_few_points_are_replaced(tmp_path):
     assert len(data) == 6 and data.prepare_data(0) is not None
     assert all(data.prepare_data(i) is None for i in range(1, 6))
     assert {data[i]['data_samples'].id for i in range(6)} == {content['annotations'][0]['id']}
+    hopeless = build(path, 17, pipeline=TRAIN, min_visible_keypoints=18, max_refetch=20)
+    with pytest.raises(ValueError, match='20 samples in a row keep fewer than 18'):
+        hopeless[0]
     untouched = build(path, 17, pipeline=TRAIN, min_visible_keypoints=3, test_mode=True)
     assert all(untouched.prepare_data(i) is not None for i in range(6))
 
