@@ -1,7 +1,8 @@
-# The recipe's pipelines for one person at a time (Khirodkar et al., ECCV 2024), common to the pose data sets. Another input size:
-# a leaf says codec = dict(...); train_pipeline, val_pipeline = _base_.train_pipeline, _base_.val_pipeline; train_pipeline[10].encoder
-# = codec; train_pipeline[5].input_size = val_pipeline[2].input_size = codec['input_size']; and gives them to the loaders and the head.
-# (No file here may be called coco.py: mmpose looks for the keypoint tables of its data sets under configs/_base_/datasets/coco.py.)
+# The recipe's pipelines for one person at a time (Khirodkar et al., ECCV 2024), common to the pose data sets. For another input
+# size a leaf says: codec = dict(...); train_pipeline, val_pipeline = _base_.train_pipeline, _base_.val_pipeline;
+# train_pipeline[10].encoder = codec; train_pipeline[5].input_size = val_pipeline[2].input_size = codec['input_size'];
+# and gives codec to the head's decoder and the pipelines to the loaders' data sets.
+# No file here may be called coco.py: mmpose looks for its own keypoint table at configs/_base_/datasets/coco.py.
 data_mode = 'topdown'
 codec = dict(type='UDPHeatmap', input_size=(768, 1024), heatmap_size=(192, 256), sigma=6)  # (W, H)
 
