@@ -46,7 +46,12 @@ def _child(root: Registry, **index: tuple[str, ...]) -> LazyRegistry:
 MODELS = _child(
     roots.MODELS,
     backbones__sapiens_vit=('SapiensViT', ),
+    dense__estimator=('DenseEstimator', ),
+    depth__head=('SapiensDepthHead', ),
+    normal__head=('SapiensNormalHead', ),
     pose__head=('SapiensPoseHead', ),
+    seg__head=('SapiensPartsHead', ),
+    pretrain__model=('MaskedAutoencoder', 'MAEDecoder'),
 )
 DATASETS = _child(
     roots.DATASETS,

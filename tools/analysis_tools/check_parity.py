@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -154,6 +155,57 @@ def run_pose_model(case: dict, tensors: Tensors) -> Iterator[Check]:
                 f'pixels, over {int(good.sum())} of {len(good)} points that are well conditioned')
 
 
+def dense_head_cfg(kind: str, state: Tensors, in_channels: int, **kwargs) -> dict:
+    """Config of the head of ``'seg'``, ``'depth'`` or ``'normal'`` that these weights belong to."""
+    if kind == 'seg':
+        kwargs['num_classes'] = len(state['conv_seg.weight'])
+    kinds = dict(seg='SapiensPartsHead', depth='SapiensDepthHead', normal='SapiensNormalHead')
+    # Losses play no part in the comparison.
+    return dict(type=f'sapiens_mm.{kinds[kind]}', in_channels=in_channels, loss_decode=dict(type='CrossEntropyLoss'),
+                **decoder_layers(state), **kwargs)
+
+
+def run_dense_head(kind: str, case: dict, tensors: Tensors) -> Iterator[Check]:
+    """Head of body parts, depth or normals on a feature map."""
+    state = weights(tensors)
+    head = _build(dense_head_cfg(kind, state, tensors['input'].shape[1]), 'mmseg').eval()
+    head.load_state_dict(state)
+    yield compare('output', head((tensors['input'], )), tensors['output'])
+
+
+def run_dense_model(kind: str, case: dict, tensors: Tensors) -> Iterator[Check]:
+    """Picture to parts, depth or normals at the original size: preprocessing, network, both resizes."""
+    from mmengine.config import ConfigDict
+    from mmseg.structures import SegDataSample
+    state = weights(tensors)
+    height, width = tensors['image'].shape[1:]
+    head = {k[12:]: v for k, v in state.items() if k.startswith('decode_head.')}
+    model = _build(dict(
+        type='EncoderDecoder' if kind == 'seg' else 'sapiens_mm.DenseEstimator',
+        data_preprocessor=dict(type='SegDataPreProcessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
+                               bgr_to_rgb=True),
+        backbone=backbone_cfg(case, (height, width)),
+        decode_head=dense_head_cfg(kind, head, case['arch']['embed_dims']),
+        test_cfg=ConfigDict(mode='whole')), 'mmseg').eval()
+    model.load_state_dict(state)
+    sample = SegDataSample(metainfo=dict(ori_shape=tuple(case['ori_shape']), img_shape=(height, width)))
+    with torch.no_grad():
+        sample = model.test_step(dict(inputs=[tensors['image']], data_samples=[sample]))[0]
+    if kind != 'seg':
+        raw = sample.get('pred_depth_map' if kind == 'depth' else 'pred_normal_raw').data
+        yield compare('raw', raw, tensors['raw'].reshape(raw.shape))
+        if kind == 'normal':
+            unit = sample.pred_normal_map.data
+            yield compare('normal', unit, tensors['normal'].reshape(unit.shape))
+        return
+    logits, labels = tensors['logits'].reshape(sample.seg_logits.data.shape), tensors['labels'].reshape(case['ori_shape'])
+    yield compare('logits', sample.seg_logits.data, logits)
+    best = logits.topk(2, dim=0).values
+    clear = best[0] - best[1] > TOLERANCE * logits.abs().max()
+    wrong = int(((sample.pred_sem_seg.data[0] != labels) & clear).sum())
+    yield Check('labels', wrong, wrong / int(clear.sum()), wrong == 0, f'pixels, of {int(clear.sum())} that are not a tie')
+
+
 def run_loss_pose(case: dict, tensors: Tensors) -> Iterator[Check]:
     """Heatmap losses."""
     for name, cfg in (('mse', dict(type='KeypointMSELoss', use_target_weight=True)),
@@ -195,6 +247,8 @@ RUNNERS: dict[str, Callable[[dict, Tensors], Iterator[Check]]] = dict(
     pretrain_pos_embed=run_pretrain_pos_embed,
     pose_head=run_pose_head,
     pose_model=run_pose_model,
+    **{f'{kind}_head': partial(run_dense_head, kind) for kind in ('seg', 'depth', 'normal')},
+    **{f'{kind}_model': partial(run_dense_model, kind) for kind in ('seg', 'depth', 'normal')},
     loss_pose=run_loss_pose,
     layer_decay=run_layer_decay,
 )
