@@ -56,8 +56,9 @@ class MapHead(DenseHead):
 
     map_name: str
 
-    def __init__(self, in_channels: int, num_classes: int, **kwargs):
-        super().__init__(in_channels, num_classes, threshold=0., **kwargs)  # for classes: no warning about none given
+    def __init__(self, in_channels: int, num_classes: int, *, loss_decode: dict | list, **kwargs):
+        # The threshold is for classes; without one mmseg warns.
+        super().__init__(in_channels, num_classes, threshold=0., loss_decode=loss_decode, **kwargs)
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list) -> dict[str, Tensor]:
         """Sum of the losses of each name, at the target's resolution.

@@ -16,8 +16,6 @@ class SapiensDepthHead(MapHead):
     map_name = 'depth'
 
     def __init__(self, in_channels: int, deconv_out_channels=(384, 384, 384, 384), deconv_kernel_sizes=(4, 4, 4, 4),
-                 conv_out_channels=(384, 384), conv_kernel_sizes=(1, 1),
-                 loss_decode=dict(type='sapiens_mm.ScaleInvariantLogLoss'), **kwargs):
+                 conv_out_channels=(384, 384), conv_kernel_sizes=(1, 1), **kwargs):
         super().__init__(in_channels, 1, deconv_out_channels=deconv_out_channels, deconv_kernel_sizes=deconv_kernel_sizes,
-                         conv_out_channels=conv_out_channels, conv_kernel_sizes=conv_kernel_sizes, loss_decode=loss_decode,
-                         **kwargs)
+                         conv_out_channels=conv_out_channels, conv_kernel_sizes=conv_kernel_sizes, **kwargs)

@@ -80,5 +80,5 @@ class BadSampleHook(Hook):
             counter.reset()
             if bad:
                 shown = ', '.join(names[:4]) + (' and others' if bad > len(names[:4]) else '')
-                runner.logger.warning(f'{phase}: {bad} of {read} images that were read cannot be decoded: {shown}')
+                runner.logger.warning(f'{phase}: {bad} of {read} {counter.what}: {shown}')
                 counter.judge(read, bad, names[:4])

@@ -18,9 +18,8 @@ class SapiensNormalHead(MapHead):
 
     map_name = 'normal'
 
-    def __init__(self, in_channels: int,
-                 loss_decode=(dict(type='sapiens_mm.NormalCosineLoss'), dict(type='sapiens_mm.NormalL1Loss')), **kwargs):
-        super().__init__(in_channels, 3, loss_decode=loss_decode, **kwargs)
+    def __init__(self, in_channels: int, **kwargs):
+        super().__init__(in_channels, 3, **kwargs)
 
     def unmirror(self, prediction: Tensor) -> Tensor:
         """Mirrored back, (..., 3, H, W); what pointed right points left."""

@@ -6,87 +6,16 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import cv2
-import mmcv
 import numpy as np
-import torch
 from mmcv.transforms import BaseTransform
-from mmengine import fileio
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.datasets.transforms import KeypointConverter
 from mmpose.datasets.transforms import LoadImage as _LoadImage
-from torch.utils.data import get_worker_info
 
+from sapiens_mm.engine.bad_samples import BadSamples, read_image
 from sapiens_mm.pose.skeletons import common_keypoints, get_skeleton
 from sapiens_mm.registry import TRANSFORMS
-
-
-class BadSamples:
-    """Count of the files that were read and of those that were bad, over all worker processes of a data loader.
-
-    Each worker writes a row of its own in shared memory, so that no increment is lost and the process that trains sees
-    them all.
-
-    Args:
-        max_share: Share of bad files that is accepted, 0 to 1.
-        always: So many bad files are accepted however few were read.
-        settle: While fewer files than that were read, the share is taken of that many.
-    """
-
-    _ROWS, _NAMES, _LENGTH = 129, 4, 256  # the main process and 128 workers; a few names of the bad files, in bytes
-
-    def __init__(self, max_share: float, always: int = 3, settle: int = 1000):
-        self.max_share, self.always, self.settle = max_share, always, settle
-        self._counts = torch.zeros(self._ROWS, 2, dtype=torch.int64).share_memory_()
-        self._names = torch.zeros(self._ROWS, self._NAMES, self._LENGTH, dtype=torch.uint8).share_memory_()
-
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state)
-        # Already shared where the data loader pickled it for a spawned worker; on its own where something else did.
-        self._counts.share_memory_()
-        self._names.share_memory_()
-
-    def __deepcopy__(self, memo: dict) -> BadSamples:
-        return BadSamples(self.max_share, self.always, self.settle)
-
-    def add(self, bad_file: str | None = None) -> None:
-        """Count a file that was read; ``bad_file``: its name if it was bad. Raises ``ValueError`` past the accepted share."""
-        worker = get_worker_info()
-        row = 0 if worker is None else 1 + worker.id % (self._ROWS - 1)
-        counts = self._counts[row]
-        if bad_file is not None:
-            if counts[1] < self._NAMES:
-                name = bad_file.encode()[-self._LENGTH:]
-                self._names[row, int(counts[1]), :len(name)] = torch.tensor(list(name), dtype=torch.uint8)
-            counts[1] += 1
-        counts[0] += 1
-        if bad_file is not None:
-            self.judge(*self.state(), self.settle)
-
-    def state(self) -> tuple[int, int, list[str]]:
-        """How many were read, how many of them were bad, and the names of a few."""
-        read, bad = self._counts.sum(0).tolist()
-        rows = self._names[self._names[..., 0] > 0][:self._NAMES]
-        return read, bad, [bytes(row[row > 0].tolist()).decode(errors='replace') for row in rows]
-
-    def judge(self, read: int, bad: int, names: Sequence[str], settle: int = 0) -> None:
-        """Raise ``ValueError`` where too many are bad."""
-        if bad > max(self.always, self.max_share * max(read, settle)):
-            raise ValueError(f'{bad} of {read} images that were read cannot be decoded, {self.max_share:.1%} may be '
-                             f'(max_bad_share of sapiens_mm.LoadImage); among them {", ".join(names)}')
-
-    def reset(self) -> None:
-        """Start again at zero."""
-        self._counts.zero_()
-        self._names.zero_()
-
-
-def _is_cut_off(content: bytes) -> bool:
-    """Whether a JPEG or PNG file ends early; OpenCV decodes such files and paints the rest grey."""
-    if content.startswith(b'\xff\xd8'):
-        # Inside compressed data 0xff is always followed by 0, so an end marker after the last scan's start is the real one.
-        return content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')
-    return content.startswith(b'\x89PNG') and b'IEND' not in content
 
 
 @TRANSFORMS.register_module()
@@ -117,7 +46,7 @@ class LoadImage(_LoadImage):
         if 'img' in results:
             return super().transform(results)
         path = results['img_path']
-        img = self._read(path)
+        img = read_image(path, color_type=self.color_type, backend=self.imdecode_backend, backend_args=self.backend_args)
         self.bad_samples.add(path if img is None else None)
         if img is None:
             if 'img_id' not in results:
@@ -130,18 +59,6 @@ class LoadImage(_LoadImage):
         results['img'] = img.astype(np.float32) if self.to_float32 else img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
-
-    def _read(self, path: str) -> np.ndarray | None:
-        try:
-            content = fileio.get(path, backend_args=self.backend_args)
-        except FileNotFoundError as e:
-            raise FileNotFoundError(f'there is no image {path}; check data_root and data_prefix of the data set') from e
-        if not content or _is_cut_off(content):
-            return None
-        try:
-            return mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
-        except (cv2.error, OSError, SyntaxError, ValueError):  # what OpenCV and Pillow raise on broken files
-            return None
 
     @staticmethod
     def _blank(results: dict) -> np.ndarray:
