@@ -241,6 +241,30 @@ def run_layer_decay(case: dict, tensors: Tensors) -> Iterator[Check]:
         yield compare(what, table[:, i], expected[:, i], tolerance=1e-9)
 
 
+def run_mae(case: dict, tensors: Tensors) -> Iterator[Check]:
+    """Masked auto-encoder with given noise."""
+    state, side = weights(tensors), tensors['input'].shape[-1]
+    decoder, width = case['decoder'], case['arch']['embed_dims']
+    patch_size = state['backbone.patch_embed.projection.weight'].shape[-1]
+    model = _build(dict(
+        type='sapiens_mm.MaskedAutoencoder', mask_ratio=case['mask_ratio'],
+        backbone=dict(type='sapiens_mm.SapiensViT', arch=case['arch'], img_size=side, patch_size=patch_size,
+                      patch_padding=0, with_cls_token=True, out_type='raw'),
+        neck=dict(type='sapiens_mm.MAEDecoder', num_patches=(side // patch_size)**2, patch_size=patch_size, embed_dim=width,
+                  decoder_embed_dim=decoder['embed_dim'], decoder_depth=decoder['depth'],
+                  decoder_num_heads=decoder['num_heads'],
+                  mlp_ratio=len(state['neck.decoder_blocks.0.ffn.layers.0.0.bias']) // decoder['embed_dim']),
+        head=dict(type='MAEPretrainHead', norm_pix=case['norm_pix'], patch_size=patch_size,
+                  loss=dict(type='PixelReconstructionLoss', criterion='L2'))), 'mmpretrain').eval()
+    model.load_state_dict(state)
+    with torch.no_grad():
+        latent, mask, ids_restore = model.encode_visible(tensors['input'], tensors['noise'])
+        pred = model.neck(latent, ids_restore)
+        loss = model.loss(tensors['input'], noise=tensors['noise'])['loss']
+    for name, got in dict(mask=mask, ids_restore=ids_restore, latent=latent, pred=pred, loss=loss).items():
+        yield compare(name, got, tensors[name], TOLERANCE if got.is_floating_point() and name != 'mask' else 0.)
+
+
 # What a case's name starts with -> how it is run. The longest that fits counts.
 RUNNERS: dict[str, Callable[[dict, Tensors], Iterator[Check]]] = dict(
     vit=run_vit,
@@ -251,6 +275,7 @@ RUNNERS: dict[str, Callable[[dict, Tensors], Iterator[Check]]] = dict(
     **{f'{kind}_model': partial(run_dense_model, kind) for kind in ('seg', 'depth', 'normal')},
     loss_pose=run_loss_pose,
     layer_decay=run_layer_decay,
+    mae=run_mae,
 )
 
 

@@ -16,6 +16,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 # What an entry of the table is called without its size -> the config of that model, {} for the size.
 CONFIG_OF = {
+    'mae': 'pretrain/mae_sapiens-{}_8xb512-coslr-1600e_humans-1024px.py',
     'pose/coco': 'pose/td-hm_sapiens-{}_8xb64-210e_coco-1024x768.py',
     'pose/wholebody': 'pose/td-hm_sapiens-{}_8xb64-210e_coco-wholebody-1024x768.py',
     'pose/goliath': 'pose/td-hm_sapiens-{}_8xb64-210e_keypoints308-1024x768.py',

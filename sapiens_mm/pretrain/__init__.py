@@ -1,0 +1,1 @@
+"""Masked auto-encoder pre-training: model, human-image data sets, decoding, reconstruction pictures, curation."""
