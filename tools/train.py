@@ -1,9 +1,8 @@
 """Train a model of any task: python tools/train.py CONFIG."""
 import argparse
-import os
 
 import sapiens_mm  # noqa: F401  (first, so that the OpenMMLab packages import)
-from sapiens_mm.engine.checkpoint import latest_checkpoint
+from sapiens_mm.engine.checkpoint import hand_to_mmengine, latest_checkpoint
 from sapiens_mm.engine.cli import UserError, add_runner_arguments, build_runner, load_runner_config, run_tool
 
 
@@ -48,9 +47,9 @@ def main() -> None:
         cfg.auto_scale_lr.enable = True
     if args.resume:
         path = latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
-        if path is not None and not os.path.isfile(path):
-            raise UserError(f'no checkpoint at {path} to resume from')
         cfg.resume, cfg.load_from = path is not None, path or cfg.get('load_from')
+    if cfg.get('load_from'):
+        cfg.load_from = hand_to_mmengine(cfg.load_from)
     build_runner(cfg).train()
 
 

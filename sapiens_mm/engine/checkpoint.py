@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from sapiens_mm.engine.hub import fetch
+from sapiens_mm.engine.safe_load import torch_load
+
 _PER_LIST = 8  # names that an error shows of each kind
+_WRAPPERS = ('module.', 'model.', '_orig_mod.')
 _BACKBONE_NAMES = ('pos_embed', 'cls_token', 'patch_embed.', 'layers.', 'ln1.')
 _WIDTH_TO_SIZE = {(1024, 24): 'sapiens_0.3b', (1280, 32): 'sapiens_0.6b', (1536, 40): 'sapiens_1b', (1920, 48): 'sapiens_2b'}
 
@@ -132,10 +136,11 @@ def fit_state_dict(model: nn.Module,
         ValueError: Weights are missing, unexpected or of another shape, or a pattern matches nothing.
     """
     own = persistent_shapes(model)
-    bare = {(n[7:] if n.startswith('module.') else n): n for n in state_dict}  # mmengine strips DataParallel's prefix later
-    for n in [n for n in bare if n not in own and n.startswith('data_preprocessor.')]:
-        del state_dict[bare.pop(n)]  # mean and std: the config's, never the file's
-    shapes = {n: tuple(state_dict[k].shape) for n, k in bare.items()}
+    weights = whole_model(state_dict)  # mean and std of the preprocessor are the config's, never the file's
+    weights.update({n: v for n, v in state_dict.items() if n in own and n not in weights})
+    state_dict.clear()
+    state_dict.update(weights)
+    shapes = {n: tuple(v.shape) for n, v in state_dict.items()}
     for pattern in [*expected_missing, *expected_unexpected]:
         if not any(fnmatchcase(n, pattern) for n in {*own, *shapes}):
             raise ValueError(f'{pattern!r} is named as expected to differ, but neither the model nor {source} has such a weight')
@@ -144,10 +149,10 @@ def fit_state_dict(model: nn.Module,
     dropped = [n for n in shapes if n not in own and matches(n, expected_unexpected)]
     held_by_file = describe(shapes)
     for n in dropped:
-        del state_dict[bare[n]], shapes[n]
+        del state_dict[n], shapes[n]
     current = model.state_dict() if kept else {}
     for n in kept:
-        state_dict[bare.get(n, n)], shapes[n] = current[n], own[n]
+        state_dict[n], shapes[n] = current[n], own[n]
     if kept or dropped:
         print_log(f'{source}: {len(kept)} weights stay as initialised ({_some(kept)}); {len(dropped)} left out '
                   f'({_some(dropped)})', logger='current')
@@ -158,75 +163,246 @@ def fit_state_dict(model: nn.Module,
     if trouble:
         raise ValueError(
             f'{source} does not fit the model of the config. The file holds {held_by_file or "no Sapiens model"}; the '
-            f'config builds {describe(own) or type(model).__name__}. {trouble}. Use the checkpoint that belongs to the config; if some of these '
-            "are meant to differ, name them in custom_hooks=[dict(type='sapiens_mm.StrictLoadHook', "
+            f'config builds {describe(own) or type(model).__name__}. {trouble}. Use the checkpoint that belongs to the config; '
+            "if some of these are meant to differ, name them in custom_hooks=[dict(type='sapiens_mm.StrictLoadHook', "
             "expected_missing=['head.final_layer.*'], ...)]")
 
 
-def read_state_dict(path: str) -> dict[str, Tensor]:
-    """Read the weights of a checkpoint file, and nothing that would run code.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Attributes:
+        state_dict: Weight name -> tensor on the CPU, as the file names them.
+        meta: The file's plain information: ``meta`` of an mmengine checkpoint, the header of a safetensors file, or {}.
+        source: What it was read from, as it was given.
+        raw_state_dict: The weights that were being trained, where ``state_dict`` holds their average; else None.
+        left_out: Other top-level entries, such as ``optimizer``.
+    """
+
+    state_dict: dict[str, Tensor]
+    meta: dict
+    source: str
+    raw_state_dict: dict[str, Tensor] | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Weight name, without wrappers -> shape."""
+        return {n: tuple(v.shape) for n, v in unwrapped(self.state_dict).items()}
+
+    def describe(self) -> str:
+        """Which model it is, in words; '' if that cannot be told."""
+        return describe(self.shapes)
+
+
+def unwrapped(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Source: a model saved inside wrappers. Names lose ``module.``, ``model.`` and ``_orig_mod.`` where all start with it.
+
+    Of parallel training, of an exported or averaged model, and of ``torch.compile``. A bare count of steps beside them, as
+    averaging keeps it, goes.
+    """
+    out = {n: v for n, v in state_dict.items() if n != 'steps'}
+    while True:
+        names = [n for n in out if not n.startswith('data_preprocessor.')]
+        wrapper = next((w for w in _WRAPPERS if names and all(n.startswith(w) for n in names)), None)
+        if wrapper is None:
+            break
+        out = {(n[len(wrapper):] if n.startswith(wrapper) else n): v for n, v in out.items()}
+    return {n.replace('._orig_mod.', '.'): v for n, v in out.items()}
+
+
+def bare_backbone(state_dict: Mapping[str, Tensor], prefix: str | None = None) -> dict[str, Tensor]:
+    """Source: any model of the family. Its backbone's weights under their bare names; {} where it has none.
 
     Args:
-        path: ``.safetensors``, or a file of ``torch.save`` that holds tensors bare or below ``state_dict``.
+        state_dict: Of a bare backbone, a raw pre-training model or a fine-tuned one.
+        prefix: What the backbone's weights start with; found out where None.
+    """
+    weights = unwrapped(state_dict)
+    if prefix is not None:
+        prefix = prefix.rstrip('.') + '.' if prefix else ''
+        if prefix and not any(n.startswith(prefix) for n in weights):
+            weights = dict(state_dict)
+        return {n[len(prefix):]: v for n, v in weights.items() if n.startswith(prefix)}
+    names = backbone_names(weights)
+    cut = len('backbone.') if names and names[0].startswith('backbone.') else 0
+    return {n[cut:]: weights[n] for n in names}
 
-    Returns:
-        Name -> tensor on the CPU.
+
+def whole_model(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Source: a fine-tuned model. Its weights without wrappers and without the preprocessor's mean and std."""
+    return {n: v for n, v in unwrapped(state_dict).items() if not n.startswith('data_preprocessor.')}
+
+
+def _tensors(content) -> dict[str, Tensor]:
+    return {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
+
+
+def read_checkpoint(source: str | os.PathLike, trusted: bool = False) -> Checkpoint:
+    """Read a checkpoint, and nothing that would run code.
+
+    Args:
+        source: Path, URL or ``hf://owner/repo/file[@revision]`` of a ``.safetensors`` file, or of a file of ``torch.save`` that
+            holds tensors bare, below ``state_dict``, below ``model``, or below ``state_dict_ema``.
+        trusted: Load also what could run code. Only for files of your own.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is broken, or it is no checkpoint.
+        ValueError: It is broken, it is no checkpoint, or it holds more than tensors and plain data.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'no checkpoint at {path}; give the path of a .pth or .safetensors file')
-    try:
-        if path.endswith('.safetensors'):
-            from safetensors.torch import load_file
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(f'{path} cannot be read as a checkpoint ({reason[0]}). It is cut short or damaged, no checkpoint at '
-                         'all, or holds more than tensors and plain data, which is not loaded because it could run code') from error
-    state_dict = content.get('state_dict', content) if isinstance(content, dict) else None
-    if not isinstance(state_dict, dict) or not any(isinstance(v, Tensor) for v in state_dict.values()):
-        raise ValueError(f'{path} holds no weights: a dict of tensors, bare or below "state_dict", was expected')
-    return {k: v for k, v in state_dict.items() if isinstance(v, Tensor)}
+    source, path = os.fspath(source), fetch(source)
+    if path.endswith('.safetensors'):
+        from safetensors import safe_open
+        try:
+            with safe_open(path, 'pt') as file:
+                weights, meta = {n: file.get_tensor(n) for n in file.keys()}, dict(file.metadata() or {})
+        except Exception as error:
+            raise ValueError(f'{source} cannot be read as a safetensors file: it is cut short or damaged, or another kind of file '
+                             f'({" ".join(str(error).split())[:160]})') from error
+        return _whole(Checkpoint(weights, meta, source))
+    content = torch_load(path, trusted)
+    if isinstance(content, nn.Module):
+        content = content.state_dict()
+    if not isinstance(content, Mapping):
+        raise ValueError(f'{source} holds no weights but a {type(content).__name__}; a dict of tensors was expected')
+    key = next((k for k in ('state_dict', 'model', 'state_dict_ema') if _tensors(content.get(k))), None)
+    weights = _tensors(content if key is None else content[key])
+    meta = content.get('meta') if key is not None else None
+    raw = None
+    if key == 'state_dict' and _tensors(content.get('ema_state_dict')):
+        raw = _tensors(content['ema_state_dict'])  # mmengine's averaging hook swaps the two when it saves
+    elif key != 'state_dict_ema' and _tensors(content.get('state_dict_ema')):
+        weights, raw = _tensors(content['state_dict_ema']), weights
+    left_out = tuple(k for k in content if key is not None and k not in (key, 'meta', 'ema_state_dict', 'state_dict_ema'))
+    return _whole(Checkpoint(weights, dict(meta) if isinstance(meta, Mapping) else {}, source, raw, left_out))
 
 
-def load_backbone(backbone: nn.Module, path: str, prefix: str | None = None) -> None:
+def _whole(checkpoint: Checkpoint) -> Checkpoint:
+    if not checkpoint.state_dict:
+        raise ValueError(f'{checkpoint.source} holds no weights: a dict of tensors, bare or below "state_dict", was expected')
+    return checkpoint
+
+
+def read_state_dict(path: str | os.PathLike, trusted: bool = False) -> dict[str, Tensor]:
+    """Read the weights of a checkpoint file, and nothing that would run code; see :func:`read_checkpoint`.
+
+    Returns:
+        Name -> tensor on the CPU.
+    """
+    return read_checkpoint(path, trusted).state_dict
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What loading a checkpoint did.
+
+    Attributes:
+        source: What was loaded.
+        held: Which model the file holds, in words.
+        matched: Number of weights that were filled.
+        total: Number of weights that the model has.
+        left_out: Names in the file that the model has no place for.
+    """
+
+    source: str
+    held: str
+    matched: int
+    total: int
+    left_out: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        more = f'; {len(self.left_out)} left out: {_some(list(self.left_out))}' if self.left_out else ''
+        return f'{self.matched} of {self.total} weights from {self.source} ({self.held or "an unknown model"}){more}'
+
+
+def load_model(model: nn.Module, source: str | os.PathLike | Checkpoint, trusted: bool = False) -> LoadReport:
+    """Fill a whole model from a fine-tuned checkpoint, strictly.
+
+    Args:
+        model: Model whose weights have the released names.
+        source: See :func:`read_checkpoint`; or what that function has returned.
+        trusted: See there.
+
+    Returns:
+        What matched; it is also logged.
+
+    Raises:
+        FileNotFoundError, ValueError: See :func:`read_checkpoint`; or the checkpoint does not fill the model exactly.
+    """
+    checkpoint = source if isinstance(source, Checkpoint) else read_checkpoint(source, trusted)
+    weights = whole_model(checkpoint.state_dict)
+    given = len(checkpoint.state_dict)
+    fit_state_dict(model, weights, checkpoint.source)
+    model.load_state_dict(weights, strict=True)
+    left_out = tuple(n for n in unwrapped(checkpoint.state_dict) if n not in weights)
+    report = LoadReport(checkpoint.source, checkpoint.describe(), len(weights), len(persistent_shapes(model)), left_out)
+    assert given >= report.matched == report.total
+    print_log(str(report), logger='current')
+    return report
+
+
+def load_backbone(backbone: nn.Module, path: str, prefix: str | None = None, trusted: bool = False) -> LoadReport:
     """Fill a backbone from a bare backbone file, a raw pre-training file or a fine-tuned model, strictly.
 
     Args:
         backbone: Module whose weights have the released names.
-        path: See :func:`read_state_dict`.
+        path: Path, URL or ``hf://`` address; see :func:`read_checkpoint`.
         prefix: What the backbone's weights start with in the file; found out where None.
+        trusted: See :func:`read_checkpoint`.
+
+    Returns:
+        What matched; it is also logged.
 
     Raises:
         FileNotFoundError, ValueError: See :func:`read_state_dict`; or the file's backbone is not this one.
     """
-    everything = read_state_dict(path)
-    if prefix is None:
-        names = backbone_names(everything)
-        prefix = 'backbone.' if names and names[0].startswith('backbone.') else ''
-    else:
-        prefix = prefix.rstrip('.') + '.' if prefix else ''
-        names = [n for n in everything if n.startswith(prefix)]
-    if not names:
+    everything = unwrapped(read_state_dict(path, trusted))
+    weights = bare_backbone(everything, prefix)
+    if not weights:
         raise ValueError(f'{path} has no backbone' + (f' below {prefix!r}' if prefix else '') +
                          f'; it holds {_some(list(everything))}')
-    weights = {n[len(prefix):]: everything[n] for n in names}
-    left_out = [n for n in everything if n not in set(names)]
+    used = {f'{p}{n}' for n in weights for p in ('', 'backbone.', (prefix or '').rstrip('.') + '.')}
+    left_out = [n for n in everything if n not in used]
     if 'cls_token' in weights and 'cls_token' not in persistent_shapes(backbone):
         del weights['cls_token']
-        left_out.append(f'{prefix}cls_token')
+        left_out.append('cls_token')
     held = describe({k: tuple(v.shape) for k, v in everything.items()}) or 'no Sapiens model'
     try:
         backbone.load_state_dict(weights, strict=True)
     except ValueError as error:
         raise ValueError(f'{path} ({held}): {error}') from None
-    print_log(f'backbone: {len(weights)} weights from {path} ({held})' +
-              (f'; {len(left_out)} left out: {_some(left_out)}' if left_out else ''), logger='current')
+    report = LoadReport(str(path), held, len(weights), len(persistent_shapes(backbone)), tuple(left_out))
+    print_log(f'backbone: {report}', logger='current')
+    return report
+
+
+def load_for_mmengine(source: str, map_location=None) -> dict:
+    """Loader for mmengine's ``CheckpointLoader``: a whole checkpoint, with the optimizer's state where it has one.
+
+    Tensors stay on the CPU; mmengine copies them to where the model is.
+    """
+    path = fetch(source)
+    if path.endswith('.safetensors'):
+        return dict(state_dict=read_checkpoint(path).state_dict, meta={})
+    return torch_load(path)
+
+
+def hand_to_mmengine(source: str) -> str:
+    """Fetch a checkpoint that a run will load, and have mmengine read this very file tensor-only, on every version of torch.
+
+    Returns:
+        Its path, for ``load_from`` or ``resume``.
+
+    Raises:
+        FileNotFoundError, ValueError: See :func:`sapiens_mm.engine.hub.fetch`.
+    """
+    from mmengine.runner import CheckpointLoader
+    path = os.path.abspath(fetch(source))
+    scheme = re.escape(path) + '$'
+    if scheme not in CheckpointLoader._schemes:
+        CheckpointLoader.register_scheme(prefixes=scheme, loader=load_for_mmengine)
+    return path
 
 
 def latest_checkpoint(work_dir: str) -> str | None:

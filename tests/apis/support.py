@@ -1,0 +1,79 @@
+"""Tiny models, their configs and checkpoints in every form that the release has."""
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from tests.support import ROOT
+
+SIZE = (96, 64)  # H, W of the tiny network's input
+LEAF = '''
+_base_ = [{bases}]
+codec = dict(type='UDPHeatmap', input_size=(64, 96), heatmap_size=(16, 24), sigma=2)
+train_pipeline, val_pipeline = _base_.train_pipeline, _base_.val_pipeline
+val_pipeline[2].input_size = codec['input_size']
+val_dataloader = test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=val_pipeline))
+model = dict(
+    backbone=dict(arch=dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=48), img_size=(96, 64)),
+    head=dict(in_channels=32, out_channels={keypoints}, deconv_out_channels=(16, 16), conv_out_channels=(16, 16), decoder=codec))
+'''
+DATA = {17: 'coco', 133: 'coco_wholebody', 308: 'keypoints308'}
+
+
+def pose_config(folder, keypoints=308, **model) -> Path:
+    """Write a tiny pose config; returns its path."""
+    bases = ['models/sapiens_pose.py', f'datasets/pose_{DATA[keypoints]}.py', 'schedules/pose_210e.py', 'pose_runtime.py']
+    path = Path(folder) / f'tiny_pose_{keypoints}.py'
+    path.write_text(LEAF.format(bases=', '.join(repr(str(ROOT / 'configs/_base_' / b)) for b in bases), keypoints=keypoints))
+    return path
+
+
+def build(config) -> torch.nn.Module:
+    """The model of a config with random weights that give peaks anywhere."""
+    cfg = Config.fromfile(config)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
+            model = registry.build(cfg.model)
+    for name, parameter in model.named_parameters():
+        torch.nn.init.normal_(parameter, std=0.5 if 'final_layer' in name or 'conv_seg' in name else 0.2)
+    return model.eval()
+
+
+def write_pose(folder, keypoints=308) -> tuple[Path, Path]:
+    """A tiny pose config and a fine-tuned checkpoint as the release writes it, numpy meta information included."""
+    config = pose_config(folder, keypoints)
+    path = Path(folder) / f'tiny_pose_{keypoints}.pth'
+    meta = dict(dataset_meta=dict(dataset_name='tiny', sigmas=np.ones(keypoints, np.float32), flip_indices=list(range(keypoints))))
+    torch.save(dict(state_dict=build(config).state_dict(), meta=meta), path)
+    return config, path
+
+
+def raw_pretraining(backbone: torch.nn.Module) -> dict:
+    """Weights of pre-training for a backbone: class token, square position table, decoder."""
+    state = {f'backbone.{k}': v.clone() for k, v in backbone.state_dict().items()}
+    width = backbone.embed_dims
+    state['backbone.cls_token'] = torch.randn(1, 1, width)
+    state['backbone.pos_embed'] = torch.randn(1, 17, width)
+    state['neck.mask_token'] = torch.zeros(1, 1, 8)
+    state['neck.decoder_pred.weight'] = torch.zeros(768, 8)
+    return state
+
+
+def picture(height=120, width=90, seed=0) -> np.ndarray:
+    """A smooth BGR picture."""
+    noise = np.random.default_rng(seed).integers(0, 256, (6, 5, 3), np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+class Evil:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return open, (self.marker, 'w')
