@@ -51,24 +51,40 @@ MODELS = _child(
     normal__head=('SapiensNormalHead', ),
     pose__head=('SapiensPoseHead', ),
     seg__head=('SapiensPartsHead', ),
+    seg__segmentor=('SapiensPartsSegmentor', ),
+    depth__losses=('ScaleInvariantLogLoss', ),
+    normal__losses=('NormalCosineLoss', 'NormalL1Loss'),
     pretrain__model=('MaskedAutoencoder', 'MAEDecoder'),
 )
 DATASETS = _child(
     roots.DATASETS,
+    depth__dataset=('DepthDataset', ),
+    normal__dataset=('NormalDataset', ),
+    seg__dataset=('PartsDataset', ),
     pose__dataset=('CocoDataset', 'CocoWholeBodyDataset', 'Keypoints308Dataset', 'Mixed308Dataset'),
 )
 TRANSFORMS = _child(
     roots.TRANSFORMS,
+    dense__transforms=('LoadDenseImage', 'LoadMask', 'DenseResize', 'DenseRandomCrop', 'DenseRandomRotate', 'DenseRandomFlip',
+                       'RandomBackground', 'PackDenseInputs'),
+    depth__transforms=('LoadDepth', 'GenerateDepthTarget'),
+    normal__transforms=('LoadNormal', 'GenerateNormalTarget'),
+    seg__transforms=('LoadParts', 'PartsRandomFlip'),
     pose__transforms=('LoadImage', 'MapKeypoints', 'RandomBlur', 'CoarseDropout'),
 )
 METRICS = _child(
     roots.METRICS,
     pose__metric=('Keypoints308Metric', 'CommonKeypointsMetric'),
+    seg__metric=('PartsMetric', ),
+    depth__metric=('DepthMetric', ),
+    normal__metric=('NormalMetric', ),
 )
 HOOKS = _child(
     roots.HOOKS,
     engine__atomic_checkpoint=('AtomicCheckpointHook', ),
     engine__hooks=('StrictLoadHook', 'BadSampleHook'),
+    dense__hooks=('DenseVisualizationHook', ),
+    engine__randomness=('ResumableRandomnessHook', ),
 )
 OPTIM_WRAPPERS = _child(
     roots.OPTIM_WRAPPERS,
@@ -81,5 +97,6 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
 VISUALIZERS = _child(
     roots.VISUALIZERS,
     pose__visualizer=('PoseVisualizer', ),
+    dense__visualizer=('DenseVisualizer', ),
 )
 FUNCTIONS = _child(roots.FUNCTIONS)

@@ -214,6 +214,27 @@ def run_loss_pose(case: dict, tensors: Tensors) -> Iterator[Check]:
         yield compare(name, loss, tensors[name])
 
 
+def run_loss_seg(case: dict, tensors: Tensors) -> Iterator[Check]:
+    """Weighted cross-entropy, averaged over every pixel as mmengine does."""
+    loss = _build(dict(type='CrossEntropyLoss', reduction='none', class_weight=case.get('class_weight')), 'mmseg')
+    value = loss(tensors['logits'], tensors['labels'].long(), ignore_index=case.get('ignore_index', 255)).mean()
+    yield compare('loss', value, tensors['loss'])
+
+
+def run_loss_depth(case: dict, tensors: Tensors) -> Iterator[Check]:
+    """Scale-invariant logarithmic loss."""
+    from sapiens_mm.registry import MODELS
+    loss = MODELS.build(dict(type='ScaleInvariantLogLoss'))
+    yield compare('loss', loss(tensors['pred'], tensors['target']), tensors['loss'])
+
+
+def run_loss_normal(case: dict, tensors: Tensors) -> Iterator[Check]:
+    """Losses of surface normals."""
+    from sapiens_mm.registry import MODELS
+    for name, kind in (('cosine', 'NormalCosineLoss'), ('l1', 'NormalL1Loss')):
+        yield compare(name, MODELS.build(dict(type=kind))(tensors['pred'], tensors['target']), tensors[name])
+
+
 def run_layer_decay(case: dict, tensors: Tensors) -> Iterator[Check]:
     """Learning rate and weight decay of every parameter of a pose model."""
     from mmengine.optim import build_optim_wrapper
@@ -274,6 +295,9 @@ RUNNERS: dict[str, Callable[[dict, Tensors], Iterator[Check]]] = dict(
     **{f'{kind}_head': partial(run_dense_head, kind) for kind in ('seg', 'depth', 'normal')},
     **{f'{kind}_model': partial(run_dense_model, kind) for kind in ('seg', 'depth', 'normal')},
     loss_pose=run_loss_pose,
+    loss_seg=run_loss_seg,
+    loss_depth=run_loss_depth,
+    loss_normal=run_loss_normal,
     layer_decay=run_layer_decay,
     mae=run_mae,
 )
