@@ -102,3 +102,12 @@ RAW34_CLASSES = ('Background', 'Apparel', 'Chair', 'Eyeglass_Frame', 'Eyeglass_L
 RAW34_TO_PARTS28 = (
     0, 1, 255, 255, 255, 2, 3, 255, 4, 5, 6, 7, 8, 9, 10, 11, 12,
     255, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 255, 23, 24, 25, 26, 27)
+
+VOCABULARIES = dict(parts28=PARTS28, parts29=PARTS29, lip20=LIP20, cihp20=CIHP20, face19=FACE19)
+
+
+def get_vocabulary(name: str) -> Vocabulary:
+    """The vocabulary called ``name``; ``ValueError`` where there is none."""
+    if name not in VOCABULARIES:
+        raise ValueError(f'there is no vocabulary {name!r}; there are {", ".join(VOCABULARIES)}')
+    return VOCABULARIES[name]
