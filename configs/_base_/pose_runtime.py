@@ -13,6 +13,7 @@ custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='sapiens_mm.StrictLoadHook'),
     dict(type='sapiens_mm.BadSampleHook'),
+    dict(type='sapiens_mm.ResumableRandomnessHook'),
 ]
 
 env_cfg = dict(
@@ -21,7 +22,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'))
 
 vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='PoseLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+visualizer = dict(type='sapiens_mm.PoseVisualizer', vis_backends=vis_backends, name='visualizer')
 
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True, num_digits=6)
 log_level = 'INFO'

@@ -132,18 +132,19 @@ class PersonSpec:
             position=(-self.position[0], self.position[1]))
 
 
-def sample_person(rng: np.random.Generator, position=(0.0, 0.0), yaw: float | None = None) -> PersonSpec:
+def sample_person(rng: np.random.Generator, position=(0.0, 0.0), yaw: float | None = None, variety: float = 1.0) -> PersonSpec:
     """A random person.
 
     Args:
         rng: Source of chance.
         position: ``(x, z)`` on the ground, metres.
         yaw: Turn about the vertical, radians, 0 facing +z; drawn where not given: mostly within 60 degrees.
+        variety: 0 to 1: from people who stand upright and face us to every pose and view.
     """
     shape = _sample_shape(rng)
-    pose, lift, upright = _sample_pose(rng)
+    pose, lift, upright = _sample_pose(rng, variety)
     if yaw is None:
-        yaw = np.deg2rad(rng.uniform(-60, 60) if rng.random() < 0.8 else rng.uniform(-180, 180))
+        yaw = np.deg2rad(rng.uniform(-60, 60) * variety if rng.random() >= 0.2 * variety else rng.uniform(-180, 180))
     x, _, z = pose['pelvis', 0]
     pose['pelvis', 0] = (x, float(yaw), z)
     outfit = _sample_outfit(rng, upright)
@@ -163,11 +164,16 @@ def _sample_shape(rng: np.random.Generator) -> Shape:
         hand=n(1.05, 0.06, 0.9, 1.2), nose=n(1, 0.12, 0.75, 1.35))
 
 
-def _sample_pose(rng: np.random.Generator) -> tuple[dict, float, bool]:
+def at_ease(usual: float, others: list[float], variety: float) -> list[float]:
+    """Probabilities of the usual choice and of the others, from certainty at variety 0 to the given ones at 1."""
+    return [usual + (1 - usual) * (1 - variety), *(p * variety for p in others)]
+
+
+def _sample_pose(rng: np.random.Generator, variety: float) -> tuple[dict, float, bool]:
     """Angles of all joints, height over the ground, and whether a skirt would hang (legs nearly straight down)."""
     u = lambda low, high: float(np.deg2rad(rng.uniform(low, high)))  # noqa: E731
     pose: dict = {}
-    legs = rng.choice(['stand', 'walk', 'sit', 'squat', 'jump'], p=[0.42, 0.28, 0.14, 0.1, 0.06])
+    legs = rng.choice(['stand', 'walk', 'sit', 'squat', 'jump'], p=at_ease(0.42, [0.28, 0.14, 0.1, 0.06], variety))
     lift = 0.0
     stride = u(12, 38) * (1 if rng.random() < 0.5 else -1)
     for side in (1, -1):
@@ -186,9 +192,10 @@ def _sample_pose(rng: np.random.Generator) -> tuple[dict, float, bool]:
     if legs == 'jump':
         lift = float(rng.uniform(0.05, 0.35))
 
-    both = rng.choice(['hang', 'akimbo', 'raise', 'spread', 'reach', 'free'])
+    arms, often = ['hang', 'akimbo', 'raise', 'spread', 'reach', 'free'], at_ease(1 / 6, [1 / 6] * 5, variety)
+    both = rng.choice(arms, p=often)
     for side in (1, -1):
-        arm = both if rng.random() < 0.75 else rng.choice(['hang', 'akimbo', 'raise', 'spread', 'reach', 'free'])
+        arm = both if rng.random() < 0.75 else rng.choice(arms, p=often)
         if arm == 'hang':
             swing = stride * side * 0.8 if legs == 'walk' else u(-15, 15)
             shoulder, elbow, twist, roll = (swing, 0.0, u(5, 20)), u(5, 40), u(-40, 10), u(-70, 20)
@@ -221,7 +228,7 @@ def _sample_pose(rng: np.random.Generator) -> tuple[dict, float, bool]:
 
     lean = u(-6, 14) if legs in ('stand', 'walk') else u(-5, 30)
     pose['pelvis', 0] = (lean * 0.3, 0.0, u(-4, 4))
-    if rng.random() < 0.07:  # lying, falling, cartwheel
+    if rng.random() < 0.07 * variety:  # lying, falling, cartwheel
         pose['pelvis', 0] = (u(-90, 90), 0.0, u(-100, 100))
         lift = float(rng.uniform(0.0, 0.3))
     pose['spine', 0] = (lean * 0.4, u(-15, 15), u(-8, 8))

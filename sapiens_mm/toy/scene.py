@@ -10,7 +10,7 @@ from sapiens_mm.toy.body import KIND, Body, build_body
 from sapiens_mm.toy.camera import Camera, frame, look
 from sapiens_mm.toy.keypoints import place_keypoints
 from sapiens_mm.toy.paint import paint
-from sapiens_mm.toy.person import PersonSpec, sample_person
+from sapiens_mm.toy.person import PersonSpec, at_ease, sample_person
 from sapiens_mm.toy.primitives import Primitives
 from sapiens_mm.toy.render import Raster, cast_picture, cast_scattered, sees, surface
 
@@ -102,13 +102,15 @@ class SceneSpec:
         return replace(self, camera=self.camera.rolled(angle))
 
 
-def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[int, int] = (1, 1)) -> SceneSpec:
+def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[int, int] = (1, 1),
+                 variety: float = 1.0) -> SceneSpec:
     """A random scene.
 
     Args:
         seed: Anything that ``numpy.random.default_rng`` takes, for example ``(seed, index)``.
         size: Picture size (H, W).
         num_persons: Fewest and most persons.
+        variety: 0 to 1: from whole people who stand upright and face us to every pose and view.
 
     Returns:
         The scene, the same for the same arguments in any process.
@@ -118,6 +120,8 @@ def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[in
         raise ValueError(f'num_persons must be (fewest, most) with 0 <= fewest <= most, got {num_persons}')
     if min(size) < 16:
         raise ValueError(f'a picture needs at least 16 pixels each way, got (H, W) = {tuple(size)}')
+    if not 0 <= variety <= 1:
+        raise ValueError(f'variety lies between 0 and 1, got {variety}')
     rng = np.random.default_rng(seed)
     persons = []
     for i in range(int(rng.integers(low, high + 1))):
@@ -126,9 +130,9 @@ def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[in
         else:
             side = 1 if (i % 2) else -1
             position = (side * ((i + 1) // 2) * rng.uniform(0.45, 0.85), rng.uniform(-1.2, 0.5))
-        persons.append(sample_person(rng, position))
+        persons.append(sample_person(rng, position, variety=variety))
     bodies = [build_body(p) for p in persons]
-    camera = _sample_camera(rng, bodies, size)
+    camera = _sample_camera(rng, bodies, size, variety)
     things, colors = _sample_things(rng, camera)
     light = rng.normal(size=3) * (1.0, 0.6, 0.6) + (0, 0.9, 1.0)
     return SceneSpec(
@@ -137,14 +141,14 @@ def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[in
         float(rng.uniform(0, 0.016)), float(rng.uniform(0.0, 0.5)))
 
 
-def _sample_camera(rng: np.random.Generator, bodies: list[Body], size: tuple[int, int]) -> Camera:
+def _sample_camera(rng: np.random.Generator, bodies: list[Body], size: tuple[int, int], variety: float) -> Camera:
     """Whole persons mostly; sometimes the upper half, the head, or a view that cuts people off."""
     focal = float(rng.uniform(0.9, 2.2)) * max(size)
-    tilt = float(np.deg2rad(rng.normal(0, 4) if rng.random() < 0.85 else rng.uniform(-25, 25)))
+    tilt = float(np.deg2rad(rng.normal(0, 4) if rng.random() >= 0.15 * variety else rng.uniform(-25, 25)))
     rotation = look(float(np.deg2rad(rng.normal(6, 9))), tilt)
     if not bodies:
         return frame(np.array([[0.0, 1.0, 0.0]]), np.array([0.9]), rotation, size, focal, 0.8)
-    shot = rng.choice(['whole', 'cut', 'upper', 'head'], p=[0.62, 0.12, 0.16, 0.10])
+    shot = rng.choice(['whole', 'cut', 'upper', 'head'], p=at_ease(0.62, [0.12, 0.16, 0.10], variety))
     if shot in ('whole', 'cut'):
         chosen = [(b, np.ones(len(b.kind), dtype=bool)) for b in bodies]
     else:
@@ -214,7 +218,7 @@ def render(spec: SceneSpec) -> ToyScene:
 
 
 def render_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[int, int] = (1, 1), mirror: bool = False,
-                 roll: float = 0.0) -> ToyScene:
+                 roll: float = 0.0, variety: float = 1.0) -> ToyScene:
     """Draw a scene from a seed and render it.
 
     Args:
@@ -223,11 +227,12 @@ def render_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[in
         num_persons: Fewest and most persons.
         mirror: Render the mirror image of the scene, persons with left and right exchanged.
         roll: Turn of the picture's content about its middle, radians, clockwise; after the mirror.
+        variety: 0 to 1: from whole people who stand upright and face us to every pose and view.
 
     Returns:
         The picture with its labels.
     """
-    spec = sample_scene(seed, size, num_persons)
+    spec = sample_scene(seed, size, num_persons, variety)
     if mirror:
         spec = spec.mirrored()
     return render(spec.rolled(roll) if roll else spec)

@@ -179,3 +179,17 @@ def test_bad_arguments_are_named():
 def test_a_scene_without_persons_is_background():
     scene = render(sample_scene(3, SMALL, (0, 0)))
     assert not scene.mask.any() and not scene.persons and not scene.depth.any()
+
+
+def test_without_variety_people_stand_whole_and_face_us():
+    from sapiens_mm.pose.skeletons import get_skeleton
+    skeleton = get_skeleton(308)
+    nose, ankles = skeleton.index('nose'), [skeleton.index(f'{side}_ankle') for side in ('left', 'right')]
+    left, right = (skeleton.index(f'{side}_shoulder') for side in ('left', 'right'))
+    for seed in range(8):
+        person = render_scene((7, seed), (128, 96), variety=0.).persons[0]
+        assert (person.keypoints[:, 2] > 0).all()  # all of them in the picture
+        assert all(person.keypoints[ankle, 1] > person.keypoints[nose, 1] + 60 for ankle in ankles)
+        assert person.keypoints[left, 0] > person.keypoints[right, 0]  # their left is on our right
+    with pytest.raises(ValueError, match='between 0 and 1'):
+        render_scene(0, variety=2.)

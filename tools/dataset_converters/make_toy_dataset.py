@@ -20,6 +20,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-val', type=int, default=100, help='validation pictures (default 100)')
     parser.add_argument('--size', type=int, nargs=2, default=(256, 192), metavar=('H', 'W'), help='default 256 192')
     parser.add_argument('--persons', type=int, nargs=2, default=(1, 1), metavar=('MIN', 'MAX'), help='default 1 1')
+    parser.add_argument('--variety', type=float, default=1.0,
+                        help='0 to 1: from whole people who stand upright and face us to every pose and view (default 1)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: all cores)')
     parser.add_argument('--no-dense', action='store_true', help='write no parts, masks, depth and normals')
@@ -33,7 +35,7 @@ def main() -> None:
     start = time.time()
     try:
         out = make_toy_dataset(args.out, args.num_train, args.num_val, args.size, args.persons, args.seed, args.workers,
-                               not args.no_dense, args.overwrite)
+                               not args.no_dense, args.overwrite, variety=args.variety)
     except (ValueError, OSError) as error:
         sys.exit(f'make_toy_dataset: {error}')
     print(f'{out}: {args.num_train} training and {args.num_val} validation pictures ({time.time() - start:.0f} s)')
