@@ -20,6 +20,10 @@ CONFIG_OF = {
     'pose/coco': 'pose/td-hm_sapiens-{}_8xb64-210e_coco-1024x768.py',
     'pose/wholebody': 'pose/td-hm_sapiens-{}_8xb64-210e_coco-wholebody-1024x768.py',
     'pose/goliath': 'pose/td-hm_sapiens-{}_8xb64-210e_keypoints308-1024x768.py',
+    'seg/goliath': 'seg/sapiens-{}_8xb2-200e_parts28-1024x768.py',
+    'seg/lip': 'seg/sapiens-{}_8xb2-400e_lip-1024x768.py',
+    'depth': 'depth/sapiens-{}_8xb2-200e_general-1024x768.py',
+    'normal': 'normal/sapiens-{}_8xb2-200e_general-1024x768.py',
 }
 
 

@@ -1,7 +1,7 @@
 # Body parts (Khirodkar et al., ECCV 2024, section 4.2). A leaf states the size, the classes and the patch grid's padding:
 # model = dict(backbone=dict(arch=..., patch_padding=...), decode_head=dict(in_channels=..., num_classes=..., loss_decode=...))
 model = dict(
-    type='EncoderDecoder',
+    type='sapiens_mm.SapiensPartsSegmentor',  # mmseg's EncoderDecoder with less memory in prediction
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],

@@ -1,0 +1,64 @@
+# Depth of people (Khirodkar et al., ECCV 2024, section 4.3): images/, masks/ and depths/, the last .npy or .npz
+# (H, W), any unit, larger is farther.
+data_root = 'data/depth_general/'
+
+train_pipeline = [
+    dict(type='sapiens_mm.LoadDenseImage'),
+    dict(type='sapiens_mm.LoadMask'),
+    dict(type='sapiens_mm.LoadDepth'),
+    dict(
+        type='RandomResize', scale=(768, 1024), ratio_range=(0.2, 2.0), keep_ratio=True,
+        resize_type='sapiens_mm.DenseResize'),
+    dict(type='sapiens_mm.DenseRandomCrop', crop_size=(1024, 768)),
+    dict(type='sapiens_mm.DenseResize', scale=(768, 1024)),
+    dict(type='sapiens_mm.DenseRandomRotate', prob=0.5, degree=60),
+    dict(type='sapiens_mm.DenseRandomFlip', prob=0.5),
+    dict(type='sapiens_mm.GenerateDepthTarget'),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='sapiens_mm.PackDenseInputs'),
+]
+# What the released recipe does, for comparison: labels that are sampled up to half a pixel off their picture, crops that may
+# miss the person. In a leaf: train_dataloader = dict(dataset=dict(pipeline={{_base_.fidelity_train_pipeline}}))
+fidelity_train_pipeline = [
+    *train_pipeline[:3],
+    dict(train_pipeline[3], fidelity=True),
+    dict(train_pipeline[4], min_foreground=0.),
+    dict(train_pipeline[5], fidelity=True),
+    *train_pipeline[6:8],
+    dict(train_pipeline[8], fidelity=True),
+    *train_pipeline[9:],
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),  # stock, because mmseg's inferencers look for it by name
+    dict(type='sapiens_mm.DenseResize', scale=(768, 1024)),  # (W, H); labels are read after it and keep their size
+    dict(type='sapiens_mm.LoadMask', on_bad='refuse'),
+    dict(type='sapiens_mm.LoadDepth', on_bad='refuse'),
+    dict(type='sapiens_mm.GenerateDepthTarget', normalize=False),  # the metric aligns
+    dict(type='sapiens_mm.PackDenseInputs'),
+]
+val_pipeline = test_pipeline
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='sapiens_mm.DepthDataset',
+        data_root=data_root + 'train/',
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type='sapiens_mm.DepthDataset',
+        data_root=data_root + 'val/',
+        test_mode=True,
+        pipeline=val_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='sapiens_mm.DepthMetric')
+test_evaluator = val_evaluator
