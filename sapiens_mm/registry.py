@@ -58,6 +58,7 @@ MODELS = _child(
 )
 DATASETS = _child(
     roots.DATASETS,
+    pretrain__dataset=('HumanImages', 'ShardedHumanImages'),
     depth__dataset=('DepthDataset', ),
     normal__dataset=('NormalDataset', ),
     seg__dataset=('PartsDataset', ),
@@ -65,12 +66,17 @@ DATASETS = _child(
 )
 TRANSFORMS = _child(
     roots.TRANSFORMS,
+    pretrain__transforms=('LoadRandomResizedCrop', ),
     dense__transforms=('LoadDenseImage', 'LoadMask', 'DenseResize', 'DenseRandomCrop', 'DenseRandomRotate', 'DenseRandomFlip',
                        'RandomBackground', 'PackDenseInputs'),
     depth__transforms=('LoadDepth', 'GenerateDepthTarget'),
     normal__transforms=('LoadNormal', 'GenerateNormalTarget'),
     seg__transforms=('LoadParts', 'PartsRandomFlip'),
     pose__transforms=('LoadImage', 'MapKeypoints', 'RandomBlur', 'CoarseDropout'),
+)
+DATA_SAMPLERS = _child(
+    roots.DATA_SAMPLERS,
+    pretrain__sampler=('ResumableSampler', 'StreamBatchSampler'),
 )
 METRICS = _child(
     roots.METRICS,
@@ -81,6 +87,7 @@ METRICS = _child(
 )
 HOOKS = _child(
     roots.HOOKS,
+    pretrain__hooks=('DataPositionHook', ),
     engine__atomic_checkpoint=('AtomicCheckpointHook', ),
     engine__hooks=('StrictLoadHook', 'BadSampleHook'),
     dense__hooks=('DenseVisualizationHook', ),

@@ -11,6 +11,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='sapiens_mm.StrictLoadHook'),
     dict(type='sapiens_mm.BadSampleHook'),
+    dict(type='sapiens_mm.DataPositionHook'),
 ]
 
 env_cfg = dict(

@@ -1,7 +1,7 @@
-# Pictures of people in a folder tree, without labels. Any folder: --cfg-options train_dataloader.dataset.data_root=DIR.
+# Pictures of people in a folder tree, without labels. Any folder: --cfg-options train_dataloader.dataset.data_root=DIR. A list of
+# paths or a quality sidecar: train_dataloader.dataset.ann_file=FILE, filtered as in the paper with train_dataloader.dataset.quality={}.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=1024, crop_ratio_range=(0.2, 1.0), interpolation='bicubic', backend='pillow'),
+    dict(type='sapiens_mm.LoadRandomResizedCrop', scale=1024, crop_ratio_range=(0.2, 1.0), interpolation='bicubic'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInputs'),
 ]
@@ -11,6 +11,6 @@ train_dataloader = dict(
     num_workers=16,
     persistent_workers=True,
     drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='sapiens_mm.ResumableSampler'),
     collate_fn=dict(type='default_collate'),
-    dataset=dict(type='CustomDataset', data_root='data/humans/', with_label=False, pipeline=train_pipeline))
+    dataset=dict(type='sapiens_mm.HumanImages', data_root='data/humans/', pipeline=train_pipeline))

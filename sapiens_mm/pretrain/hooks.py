@@ -1,0 +1,77 @@
+"""Hooks for pre-training: where in the data a run is."""
+from __future__ import annotations
+
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
+
+from sapiens_mm.pretrain.order import Stage
+from sapiens_mm.pretrain.sampler import ResumableSampler, StreamBatchSampler
+from sapiens_mm.registry import HOOKS
+
+_KEY = 'sapiens_mm_data_position'
+
+
+@HOOKS.register_module()
+class DataPositionHook(Hook):
+    """Save with each checkpoint how far its epoch has come, and go on there when it is resumed.
+
+    No sample that a checkpoint was trained on comes again in its epoch and none that it was not is left out: what was read ahead
+    when the run stopped does not count, and what was trained on after the last checkpoint is repeated, as the weights have
+    forgotten it. Only the few samples that fill up the last batches of an interruption come twice. For epoch-based training with a
+    ``sapiens_mm.ResumableSampler``; checkpoints within epochs come from the checkpoint hook's ``by_epoch=False``.
+    """
+
+    priority = 'NORMAL'  # before the checkpoint
+
+    def __init__(self):
+        self._batches = 0
+        self._ended = False
+
+    def before_train(self, runner) -> None:
+        """Refuse a loop or a sampler that cannot be resumed."""
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop) or self._sampler(runner) is None:
+            raise ValueError('DataPositionHook needs train_cfg of type EpochBasedTrainLoop and train_dataloader.sampler of type '
+                             'sapiens_mm.ResumableSampler; leave the hook out otherwise')
+
+    def before_train_epoch(self, runner) -> None:
+        """Tell the sampler its epoch."""
+        self._sampler(runner).set_epoch(runner.epoch)
+        self._batches, self._ended = 0, False
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """One more batch."""
+        self._batches = batch_idx + 1
+
+    def after_train_epoch(self, runner) -> None:
+        """Nothing of this epoch is left."""
+        self._ended = True
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Add the position to the checkpoint."""
+        sampler, loader = self._sampler(runner), runner.train_dataloader
+        batch_size = loader.batch_size or loader.batch_sampler.batch_size
+        stages = [*sampler.stages, Stage(get_world_size(), loader.num_workers, batch_size, self._batches)]
+        checkpoint[_KEY] = dict(
+            epoch=sampler.epoch + self._ended, seed=sampler.seed, stages=[] if self._ended else [list(s) for s in stages],
+            size=sampler.size, order_key=getattr(loader.dataset, 'order_key', ''))
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Take up the position of a checkpoint that the run resumes from."""
+        position = checkpoint.get(_KEY)
+        if not runner._resume or position is None:
+            return
+        sampler, dataset = self._sampler(runner), runner.train_dataloader.dataset
+        if (position['size'], position['order_key']) != (sampler.size, getattr(dataset, 'order_key', '')):
+            runner.logger.warning('the data set is not the one that the checkpoint was trained on: its epoch starts again')
+            return
+        sampler.resume(position['epoch'], position['seed'], tuple(Stage(*s) for s in position['stages']))
+        done = sum(s[0] * s[2] * s[3] for s in position['stages'])
+        if done:
+            runner.logger.info(f'going on in epoch {position["epoch"] + 1} after {done} of {sampler.size} samples')
+
+    @staticmethod
+    def _sampler(runner) -> ResumableSampler | None:
+        loader = runner.train_dataloader
+        sampler = loader.batch_sampler.sampler if isinstance(loader.batch_sampler, StreamBatchSampler) else loader.sampler
+        return sampler if isinstance(sampler, ResumableSampler) else None
