@@ -35,7 +35,7 @@ class PartsDataset(SayUndecodable, BaseSegDataset):
         words = get_vocabulary(vocabulary)
         self.img_suffixes, self.max_missing_share = tuple(img_suffixes), max_missing_share
         super().__init__(seg_map_suffix=seg_map_suffix,
-                         metainfo=dict(classes=words.classes, palette=[list(c) for c in words.palette], vocabulary=vocabulary,
+                         metainfo=dict(classes=words.classes, palette=[list(c) for c in words.palette],
                                        **(metainfo or {})), **kwargs)
 
     def load_data_list(self) -> list[dict]:
