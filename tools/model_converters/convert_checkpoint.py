@@ -11,7 +11,7 @@ from sapiens_mm.engine.convert import convert
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description='Convert a checkpoint; the state of the training, such as the optimizer, is dropped')
+    parser = argparse.ArgumentParser(description='Convert a checkpoint; the state of the training is dropped')
     parser.add_argument('source', help='path, URL or hf://owner/repo/file[@revision] of a .pth or .safetensors file')
     parser.add_argument('target', help='.pth or .safetensors file to write')
     parser.add_argument('--what', choices=['model', 'backbone'], default='model', help='all weights, or those of the backbone')
