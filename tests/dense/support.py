@@ -15,11 +15,11 @@ def toy_sample(seed=3, size=SIZE, **kwargs) -> dict:
         seg_fields=['gt_seg_map', 'gt_mask', 'gt_depth', 'gt_normal'])
 
 
-def build(cfg: dict):
-    """A transform under mmseg's scope, as the runner builds it."""
-    from mmengine.registry import TRANSFORMS, DefaultScope
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        with TRANSFORMS.switch_scope_and_registry('mmseg') as registry:
+def build(cfg: dict, kind: str = 'TRANSFORMS'):
+    """A transform (or another part) under mmseg's scope, as the runner builds it."""
+    from mmengine import registry as roots
+    with roots.DefaultScope.overwrite_default_scope('mmseg'):
+        with getattr(roots, kind).switch_scope_and_registry('mmseg') as registry:
             return registry.build(cfg)
 
 

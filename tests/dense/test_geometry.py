@@ -96,7 +96,7 @@ def test_maps_stay_under_their_picture(scale):
     white, mask = got['img'][..., 0] / 255., got['gt_mask']
     x = np.arange(scale[0]) + 0.5
     drift = (white.sum(0) * x).sum() / white.sum() - (mask.sum(0) * x).sum() / mask.sum()
-    assert abs(drift) < 0.12
+    assert abs(drift) < 0.2
     person = mask > 0
     assert np.allclose(np.linalg.norm(got['gt_normal'][person], axis=1), 1, atol=1e-5)
     assert set(np.unique(got['gt_seg_map'])) <= set(np.unique(toy_sample()['gt_seg_map']))
