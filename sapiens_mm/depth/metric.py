@@ -127,7 +127,7 @@ class DepthMetric(BaseMetric):
             valid = valid_depth(target, mask)
             pred, target = pred[valid], target[valid]
             if not len(target):
-                self.results.append(None)
+                self.results.append({})  # mmengine drops None when it gathers results, and so loses their order
                 continue
             result = dict(lost=0 if mask is None else int((mask > 0).sum()) - len(target))
             for prefix, how in self._fits.items():
@@ -138,8 +138,8 @@ class DepthMetric(BaseMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Figures by name."""
-        skipped = sum(result is None for result in results)
-        results = [result for result in results if result is not None]
+        skipped = sum(not result for result in results)
+        results = [result for result in results if result]
         if skipped:
             print_log(f'depth: {skipped} of {skipped + len(results)} pictures have no pixel with a depth that is finite and above '
                       '0 inside the mask; they are skipped', 'current', logging.WARNING)

@@ -79,7 +79,7 @@ class NormalMetric(BaseMetric):
             target, pred, mask = truth_and_prediction(sample, 'normal_map', 3)
             valid = valid_normal(target, mask)
             if not valid.any():
-                self.results.append(None)
+                self.results.append(())  # mmengine drops None when it gathers results, and so loses their order
                 continue
             pred, target = pred[:, valid].T, target[:, valid].T  # (N, 3)
             sums = torch.zeros(5 + len(THRESHOLDS), dtype=torch.double)
@@ -95,8 +95,8 @@ class NormalMetric(BaseMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Figures by name."""
-        skipped = sum(result is None for result in results)
-        results = [result for result in results if result is not None]
+        skipped = sum(not result for result in results)
+        results = [result for result in results if result]
         if skipped:
             print_log(f'normals: {skipped} of {skipped + len(results)} pictures have no pixel with a direction inside the mask; '
                       'they are skipped', 'current', logging.WARNING)
