@@ -80,15 +80,15 @@ def _cards() -> list[ModelCard]:
 
     for size, miou, epoch in (('0.3b', 7673, 194), ('0.6b', 7777, 178), ('1b', 7994, 151)):
         cards.append(ModelCard(
-            f'sapiens-{size}-parts-28', 'parts', size, 28, 0, f'seg/sapiens-{size}_8xb8-200e_parts28-1024x768.py',
+            f'sapiens-{size}-parts-28', 'parts', size, 28, 0, f'seg/sapiens-{size}_8xb2-200e_parts28-1024x768.py',
             (f'sapiens_{size}_goliath_best_goliath_mIoU_{miou}_epoch_{epoch}.pth', ), f'facebook/sapiens-seg-{size}'))
     cards.append(ModelCard(
-        'sapiens-1b-face-19', 'parts', '1b', 19, 0, 'seg/sapiens-1b_8xb8-200e_face-1024x768.py',
+        'sapiens-1b-face-19', 'parts', '1b', 19, 0, 'seg/sapiens-1b_8xb2-200e_face-1024x768.py',
         ('sapiens_1b_seg_face_epoch_200.pth', ), 'facebook/sapiens-seg-face-1b',
         provenance=f'the file is {_NAMED}; the repository is not known for certain'))
 
-    for task, config, epochs in (('depth', 'depth/sapiens-{}_8xb8-200e_relative-1024x768.py', (100, 70, 88, 25)),
-                                 ('normal', 'normal/sapiens-{}_8xb8-200e_normals-1024x768.py', (66, 200, 115, 70))):
+    for task, config, epochs in (('depth', 'depth/sapiens-{}_8xb2-200e_render-people-1024x768.py', (100, 70, 88, 25)),
+                                 ('normal', 'normal/sapiens-{}_8xb2-200e_render-people-1024x768.py', (66, 200, 115, 70))):
         infix = 'normal_' if task == 'normal' else ''
         for size, epoch in zip(_ARCHS.values(), epochs):
             cards.append(ModelCard(

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from mmengine import Config
 from mmengine.registry import MODELS, DefaultScope
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
+from sapiens_mm.pose.skeletons import get_skeleton
 from tests.support import ROOT
 
 SIZE = (96, 64)  # H, W of the tiny network's input
@@ -47,7 +49,7 @@ def write_pose(folder, keypoints=308) -> tuple[Path, Path]:
     """A tiny pose config and a fine-tuned checkpoint as the release writes it, numpy meta information included."""
     config = pose_config(folder, keypoints)
     path = Path(folder) / f'tiny_pose_{keypoints}.pth'
-    meta = dict(dataset_meta=dict(dataset_name='tiny', sigmas=np.ones(keypoints, np.float32), flip_indices=list(range(keypoints))))
+    meta = dict(dataset_meta=parse_pose_metainfo(get_skeleton(keypoints).dataset_info()))
     torch.save(dict(state_dict=build(config).state_dict(), meta=meta), path)
     return config, path
 
