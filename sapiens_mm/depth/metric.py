@@ -28,8 +28,8 @@ def align_depth(pred: Tensor, target: Tensor, how: str | None = 'least_squares')
     Args:
         pred: (N,) predictions; N at least 1.
         target: (N,) depths.
-        how: ``'least_squares'``: the least sum of squares (Ranftl et al., TPAMI 2020, equation 4). ``'median'``: medians and mean
-            absolute deviations from them agree (the same, equation 6). ``'scale'``: least squares with t = 0. None: s = 1, t = 0.
+        how: ``'least_squares'``: the least sum of squares (Ranftl et al., TPAMI 2020). ``'median'``: medians and mean
+            absolute deviations from them agree (the same). ``'scale'``: least squares with t = 0. None: s = 1, t = 0.
 
     Returns:
         s and t. s is 0 for a prediction that is the same everywhere, and below 0 for one that is the wrong way round under

@@ -1,4 +1,4 @@
-"""Losses of surface normals (Khirodkar et al., ECCV 2024, section 3.4, and released code)."""
+"""Losses of surface normals (Khirodkar et al., ECCV 2024, section 3.6, and released code)."""
 from __future__ import annotations
 
 import torch
