@@ -87,7 +87,7 @@ METRICS = _child(
 )
 HOOKS = _child(
     roots.HOOKS,
-    pretrain__hooks=('DataPositionHook', ),
+    pretrain__hooks=('DataPositionHook', 'ReconstructionHook'),
     engine__atomic_checkpoint=('AtomicCheckpointHook', ),
     engine__hooks=('StrictLoadHook', 'BadSampleHook'),
     dense__hooks=('DenseVisualizationHook', ),

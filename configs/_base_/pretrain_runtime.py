@@ -12,6 +12,7 @@ custom_hooks = [
     dict(type='sapiens_mm.StrictLoadHook'),
     dict(type='sapiens_mm.BadSampleHook'),
     dict(type='sapiens_mm.DataPositionHook'),
+    dict(type='sapiens_mm.ReconstructionHook', interval=500),
 ]
 
 env_cfg = dict(

@@ -1,12 +1,15 @@
-"""Hooks for pre-training: where in the data a run is."""
+"""Hooks for pre-training: where in the data a run is, and what its model makes of pictures."""
 from __future__ import annotations
 
-from mmengine.dist import get_world_size
+from collections.abc import Sequence
+
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 
 from sapiens_mm.pretrain.order import Stage
 from sapiens_mm.pretrain.sampler import ResumableSampler, StreamBatchSampler
+from sapiens_mm.pretrain.visualizer import MASK_RATIOS, draw_reconstructions
 from sapiens_mm.registry import HOOKS
 
 _KEY = 'sapiens_mm_data_position'
@@ -75,3 +78,31 @@ class DataPositionHook(Hook):
         loader = runner.train_dataloader
         sampler = loader.batch_sampler.sampler if isinstance(loader.batch_sampler, StreamBatchSampler) else loader.sampler
         return sampler if isinstance(sampler, ResumableSampler) else None
+
+
+@HOOKS.register_module()
+class ReconstructionHook(Hook):
+    """Draw the first pictures of a training batch with patches hidden, and what the model makes of them.
+
+    Goes to the backends of the run's visualiser: files below the work directory, TensorBoard. The run's numbers stay what they are
+    without the hook. For one device and data-parallel training; a sharded model cannot run on one process alone.
+
+    Args:
+        interval: Iterations from one drawing to the next; the first is drawn too.
+        max_samples: Pictures of a batch.
+        mask_ratios: Shares of hidden patches, in (0, 0.95].
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self, interval: int = 500, max_samples: int = 8, mask_ratios: Sequence[float] = MASK_RATIOS):
+        if interval < 1 or max_samples < 1 or not all(0 < ratio <= 0.95 for ratio in mask_ratios):
+            raise ValueError('ReconstructionHook needs interval and max_samples of at least 1 and mask_ratios in (0, 0.95], got '
+                             f'{interval}, {max_samples} and {list(mask_ratios)}')
+        self.interval, self.max_samples, self.mask_ratios = interval, max_samples, tuple(mask_ratios)
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Draw at iteration 0 and at every interval."""
+        if is_main_process() and runner.iter % self.interval == 0:
+            picture = draw_reconstructions(runner.model, data_batch['inputs'][:self.max_samples], self.mask_ratios)
+            runner.visualizer.add_image('reconstruction', picture, step=runner.iter)

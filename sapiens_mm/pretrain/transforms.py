@@ -96,9 +96,9 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         room = min((box[2] - box[0]) / out_size[0], (box[3] - box[1]) / out_size[1])
         reduction = max(r for r in (1, 2, 4, 8) if r <= max(room, 1))
         if reduction > 1:
-            picture.draft('RGB', (-(-size[0] // reduction), -(-size[1] // reduction)))
+            picture.draft('RGB', (size[0] // reduction, size[1] // reduction))
         # 1 where the format has no reduced decoding. Cells at the right and bottom edge may be incomplete.
-        reduction = 1 if picture.size == size else round(size[0] / picture.size[0])
+        reduction = 1 if picture.size == size else reduction
         box = tuple(min(c / reduction, picture.size[i % 2]) for i, c in enumerate(box))
         if picture.mode not in ('RGB', 'L'):
             picture = picture.convert('RGB')
