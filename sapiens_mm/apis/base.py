@@ -172,7 +172,7 @@ class SapiensBaseInferencer(BaseInferencer):
             return nullcontext()
         return torch.autocast(self._device_type, dtype=PRECISIONS[self.precision])
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def forward(self, inputs: list, **kwargs) -> list:
         """The network on a batch of packed samples; one data sample each."""
         with self._autocast():

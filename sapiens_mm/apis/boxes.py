@@ -105,6 +105,15 @@ def _default_config() -> str:
     raise FileNotFoundError('mmpose is installed without its detector configs; give detector=CONFIG')
 
 
+def make_detector(detector, weights: str | None, device: str, bbox_thr: float, nms_thr: float):
+    """The detector that an inferencer was given: ready, as a config, as weights alone, or None."""
+    if callable(detector):
+        return detector
+    if detector is None and weights is None:
+        return None
+    return PersonDetector(detector, weights, device, bbox_thr, nms_thr)
+
+
 class Boxes:
     """Boxes of any picture, from what the user gave.
 
@@ -130,6 +139,11 @@ class Boxes:
                 self.only = as_boxes(given)
             else:
                 self.by_index = [as_boxes(boxes, f'boxes of picture {i}') for i, boxes in enumerate(given)]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nobody says anything, so that the whole picture counts."""
+        return self.detector is None and self.by_name is None and self.by_index is None and self.only is None
 
     def check(self, length: int | None) -> None:
         """Refuse a number of boxes' lists that is not the number of pictures."""

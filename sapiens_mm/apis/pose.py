@@ -11,7 +11,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample, merge_data_samples
 
 from sapiens_mm.apis.base import Prepared, SapiensBaseInferencer
-from sapiens_mm.apis.boxes import Boxes, PersonDetector
+from sapiens_mm.apis.boxes import Boxes, make_detector
 from sapiens_mm.apis.inputs import Item, Source
 from sapiens_mm.apis.keypoint_sets import KeypointSet
 from sapiens_mm.apis.outputs import write_json
@@ -24,8 +24,9 @@ class PoseInferencer(SapiensBaseInferencer):
 
     Args:
         model, weights, device, **kwargs: See :class:`sapiens_mm.apis.base.SapiensBaseInferencer`.
-        detector: Config of an mmdet person detector, or a :class:`sapiens_mm.apis.boxes.PersonDetector`. Without one, boxes come
-            with each call, or the whole picture counts as one person.
+        detector: Config of an mmdet person detector, or a function (H, W, 3) BGR -> (N, 5) such as a
+            :class:`sapiens_mm.apis.boxes.PersonDetector`. Without one, boxes come with each call, or the whole picture counts as
+            one person.
         detector_weights: Its checkpoint.
         bbox_thr, nms_thr: Boxes of the detector below that score, or overlapping a better one more than that, are dropped.
 
@@ -51,12 +52,7 @@ class PoseInferencer(SapiensBaseInferencer):
     def __init__(self, model=None, weights=None, device=None, *, detector=None, detector_weights: str | None = None,
                  bbox_thr: float = 0.3, nms_thr: float = 0.3, **kwargs):
         super().__init__(model, weights, device, **kwargs)
-        if isinstance(detector, PersonDetector) or callable(detector):
-            self.detector = detector
-        elif detector is not None or detector_weights is not None:
-            self.detector = PersonDetector(detector, detector_weights, str(self.device), bbox_thr, nms_thr)
-        else:
-            self.detector = None
+        self.detector = make_detector(detector, detector_weights, str(self.device), bbox_thr, nms_thr)
         self.detector_name = str(detector_weights or '')
 
     def _init_model(self, cfg, weights, device='cpu'):

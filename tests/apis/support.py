@@ -79,3 +79,33 @@ class Evil:
 
     def __reduce__(self):
         return open, (self.marker, 'w')
+
+
+DENSE_LEAF = '''
+_base_ = [{bases}]
+size = (64, 96)
+test_pipeline = _base_.test_pipeline
+for step in test_pipeline:
+    if step['type'] == 'sapiens_mm.DenseResize':
+        step.update(scale=size)
+model = dict(
+    data_preprocessor=dict(size=size[::-1]),
+    backbone=dict(arch=dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=48), img_size=size[::-1],
+                  patch_padding={padding}),
+    decode_head=dict(in_channels=32, {head}deconv_out_channels=(16, ), deconv_kernel_sizes=(4, ), conv_out_channels=(16, ),
+                     conv_kernel_sizes=(1, )))
+val_dataloader = test_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
+'''
+DENSE = dict(parts=('parts28', "num_classes=28, loss_decode={{_base_.parts_loss}}, ", 0), depth=('depth_general', '', 0),
+             normal=('normal_general', '', 2))
+
+
+def write_dense(folder, task) -> tuple[Path, Path]:
+    """A tiny config and checkpoint of parts, depth or normals."""
+    data, head, padding = DENSE[task]
+    bases = [f'models/sapiens_{task}.py', f'datasets/{data}.py', 'schedules/dense_200e.py', 'dense_runtime.py']
+    config, path = Path(folder) / f'tiny_{task}.py', Path(folder) / f'tiny_{task}.pth'
+    config.write_text(DENSE_LEAF.format(bases=', '.join(repr(str(ROOT / 'configs/_base_' / b)) for b in bases), head=head,
+                                        padding=padding))
+    torch.save(dict(state_dict=build(config).state_dict(), meta={}), path)
+    return config, path

@@ -224,7 +224,8 @@ class TestFolders:
         assert len(mixed['predictions']) == len(mixed['visualization']) == 2 and mixed['visualization'][1].shape == (120, 90, 3)
 
     @pytest.mark.parametrize('inputs, error', [('none.jpg', FileNotFoundError), ('none/*.jpg', FileNotFoundError), ([], ValueError),
-                                               (3, ValueError), (['none.jpg'], FileNotFoundError), ('camera:97', FileNotFoundError)])
+                                               (3, ValueError), (['none.jpg'], FileNotFoundError),
+                                               ('camera:97', FileNotFoundError)])
     def test_nothing_there(self, inferencer, inputs, error):
         with pytest.raises(error):
             inferencer(inputs)
