@@ -50,6 +50,7 @@ MODELS = _child(
     depth__head=('SapiensDepthHead', ),
     normal__head=('SapiensNormalHead', ),
     pose__head=('SapiensPoseHead', ),
+    pose__losses=('KeypointOHKMMSELoss', ),
     seg__head=('SapiensPartsHead', ),
     seg__segmentor=('SapiensPartsSegmentor', ),
     depth__losses=('ScaleInvariantLogLoss', ),

@@ -10,7 +10,7 @@ model = dict(
     head=dict(
         in_channels=1024,
         out_channels=308,
-        loss=dict(_delete_=True, type='KeypointOHKMMSELoss', use_target_weight=True, topk=128),
+        loss=dict(_delete_=True, type='sapiens_mm.KeypointOHKMMSELoss', use_target_weight=True, topk=128),
         decoder={{_base_.codec}}))
 
 optim_wrapper = dict(optimizer=dict(lr=5e-5))

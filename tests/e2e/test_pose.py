@@ -10,10 +10,11 @@ import sys
 import pytest
 import torch
 
+from sapiens_mm.engine.cli import run_tool
 from sapiens_mm.toy.dataset import make_toy_dataset
-from tests.support import ROOT
+from tests.support import ROOT, load_tool
 
-CONFIG = 'configs/pose/td-hm_sapiens-tiny_1xb16-16e_toy308-192x144.py'
+CONFIG = 'configs/pose/td-hm_sapiens-tiny_1xb16-20e_toy308-192x144.py'
 LOSS = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/\d+\].* loss: ([\d.e-]+)')
 
 
@@ -41,6 +42,22 @@ def run(*arguments, code=0) -> str:
     out = process.communicate(timeout=280)[0]
     assert process.returncode == code, out[-3000:]
     return out
+
+
+@pytest.fixture
+def fails(monkeypatch, capsys):
+    """Runs a tool in this process, which saves its start, and returns the sentence that it ends with."""
+
+    def call(script: str, *arguments) -> str:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, 'argv', [script, *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            run_tool(load_tool(script.removeprefix('tools/')).main)
+        err = capsys.readouterr().err
+        assert exit.value.code == 1 and 'Traceback' not in err
+        return err.strip().splitlines()[-1]
+
+    return call
 
 
 def losses(text: str) -> dict:
@@ -123,12 +140,10 @@ def _no_keypoints(content, _):
     (lambda content, copy: [p.unlink() for p in (copy / 'images' / 'train').iterdir()], 'images/train/0000'),
     (lambda content, copy: [p.write_bytes(b'no picture') for p in (copy / 'images' / 'train').iterdir()], 'cannot be decoded'),
 ])
-def test_broken_data_ends_in_one_sentence(toy, tmp_path, change, words):
+def test_broken_data_ends_in_one_sentence(toy, tmp_path, fails, change, words):
     copy = _spoil(toy, tmp_path, change)
-    out = run('tools/train.py', CONFIG, '--work-dir', tmp_path / 'run', '--no-validate', *options(copy), code=1)
-    last = out.strip().splitlines()[-1]
-    assert last.startswith('train.py: error: ') and words in last
-    assert 'Traceback' not in out
+    said = fails('tools/train.py', CONFIG, '--work-dir', tmp_path / 'run', '--no-validate', *options(copy))
+    assert said.startswith('train.py: error: ') and words in said
     assert not list(tmp_path.rglob('*.pth'))
 
 
@@ -140,32 +155,30 @@ def test_broken_data_ends_in_one_sentence(toy, tmp_path, change, words):
     (['optim_wrapper.paramwise_cfg.num_layers=4'], 'num_layers has no effect'),
     (['load_from=none.pth'], 'none.pth'),
 ])
-def test_mistakes_in_the_config_end_in_one_sentence(toy, tmp_path, change, words):
-    out = run('tools/train.py', CONFIG, '--work-dir', tmp_path, '--no-validate', *options(toy), *change, code=1)
-    last = out.strip().splitlines()[-1]
-    assert last.startswith('train.py: error: ') and words in last, out[-2000:]
+def test_mistakes_in_the_config_end_in_one_sentence(toy, tmp_path, fails, change, words):
+    said = fails('tools/train.py', CONFIG, '--work-dir', tmp_path, '--no-validate', *options(toy), *change)
+    assert said.startswith('train.py: error: ') and words in said
 
 
-def test_checkpoint_of_other_keypoints_is_refused(toy, trained, tmp_path):
+def test_checkpoint_of_other_keypoints_is_refused(toy, trained, tmp_path, fails):
     path = tmp_path / 'other.pth'
     checkpoint = torch.load(trained[0] / 'epoch_3.pth', weights_only=False)  # our own file
-    head = checkpoint['state_dict']
-    head['head.final_layer.weight'], head['head.final_layer.bias'] = head['head.final_layer.weight'][:17], head['head.final_layer.bias'][:17]
+    for name in ('head.final_layer.weight', 'head.final_layer.bias'):
+        checkpoint['state_dict'][name] = checkpoint['state_dict'][name][:17]
     torch.save(checkpoint, path)
-    out = run('tools/test.py', CONFIG, path, '--work-dir', tmp_path, *options(toy), code=1)
-    assert 'pose with 17 keypoints; the config builds' in out.strip().splitlines()[-1]
+    said = fails('tools/test.py', CONFIG, path, '--work-dir', tmp_path, *options(toy))
+    assert 'pose with 17 keypoints; the config builds' in said
 
 
-def test_truncated_checkpoint_is_refused(toy, trained, tmp_path):
+@pytest.mark.parametrize('tool, option', [('tools/test.py', []), ('tools/train.py', ['--resume'])])
+def test_truncated_checkpoint_is_refused(toy, trained, tmp_path, fails, tool, option):
     path = tmp_path / 'cut.pth'
     path.write_bytes((trained[0] / 'epoch_3.pth').read_bytes()[:100000])
-    for tool, arguments in (('tools/test.py', [path]), ('tools/train.py', ['--resume', path])):
-        out = run(tool, CONFIG, *arguments, '--work-dir', tmp_path, *options(toy), code=1)
-        assert 'cut short or damaged' in out.strip().splitlines()[-1], out[-1000:]
+    assert 'cut short or damaged' in fails(tool, CONFIG, *option, path, '--work-dir', tmp_path, *options(toy))
 
 
-def test_browse_and_print(toy, tmp_path):
+def test_browse_and_print(toy, tmp_path, fails):
     run('tools/misc/browse_dataset.py', CONFIG, '--output-dir', tmp_path, '-n', 3, *options(toy))
     assert len(list(tmp_path.glob('*.jpg'))) == 3
     assert 'sapiens_mm.SapiensPoseHead' in run('tools/misc/print_config.py', CONFIG)
-    assert 'did you mean' in run('tools/misc/print_config.py', CONFIG.replace('tiny', 'tny'), code=1)
+    assert 'did you mean' in fails('tools/misc/print_config.py', CONFIG.replace('tiny', 'tny'))

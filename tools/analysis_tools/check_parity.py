@@ -209,7 +209,7 @@ def run_dense_model(kind: str, case: dict, tensors: Tensors) -> Iterator[Check]:
 def run_loss_pose(case: dict, tensors: Tensors) -> Iterator[Check]:
     """Heatmap losses."""
     for name, cfg in (('mse', dict(type='KeypointMSELoss', use_target_weight=True)),
-                      ('ohkm', dict(type='KeypointOHKMMSELoss', use_target_weight=True, topk=case.get('topk', 128)))):
+                      ('ohkm', dict(type='sapiens_mm.KeypointOHKMMSELoss', use_target_weight=True, topk=case.get('topk', 128)))):
         loss = _build(cfg, 'mmpose')(tensors['pred'], tensors['target'], tensors['weight'])
         yield compare(name, loss, tensors[name])
 
