@@ -11,7 +11,7 @@ from sapiens_mm.heads.upsample import conv_layers, deconv_layers
 
 
 class DenseHead(StrictStateDict, BaseDecodeHead):
-    """Deconvolutions, 1x1 convolutions and a 1x1 classifier (Khirodkar et al., ECCV 2024, sections 4.2 to 4.4).
+    """Deconvolutions, 1x1 convolutions and a 1x1 classifier (Khirodkar et al., ECCV 2024, sections 3.4 to 3.6).
 
     Features (B, C, h, w) become (B, K, 2^n h, 2^n w) for n deconvolutions. In training mmseg's ``Dropout2d`` of 0.1 comes
     before the last layer.

@@ -52,7 +52,7 @@ class GenerateDepthTarget(BaseTransform):
 
     Args:
         normalize: For training: shift and scale the person's depth in this crop so that its nearest pixel is 0 and its farthest
-            1 (Khirodkar et al., ECCV 2024, section 4.3). For evaluation ``False`` keeps the file's depth.
+            1 (Khirodkar et al., ECCV 2024, section 3.5). For evaluation ``False`` keeps the file's depth.
         background: Value off the person; the losses leave out what is not positive.
         fidelity: Keep the file's numbers where a crop is of one depth throughout, as the released recipe does; otherwise they
             are all nearest and become 0.

@@ -1,4 +1,4 @@
-# Depth of people (Khirodkar et al., ECCV 2024, section 4.3): images/, masks/ and depths/, the last .npy or .npz
+# Depth of people (Khirodkar et al., ECCV 2024, section 3.5): images/, masks/ and depths/, the last .npy or .npz
 # (H, W), any unit, larger is farther.
 data_root = 'data/depth_general/'
 

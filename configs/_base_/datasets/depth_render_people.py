@@ -1,4 +1,4 @@
-# Depth of rendered people (Khirodkar et al., ECCV 2024, section 4.3): rgb/, mask/ and depth/, the last .npy or .npz
+# Depth of rendered people (Khirodkar et al., ECCV 2024, section 3.5): rgb/, mask/ and depth/, the last .npy or .npz
 # (H, W), any unit, larger is farther.
 # data/backgrounds/ holds pictures without people, for example BG-20k; without such a folder leave RandomBackground out.
 data_root = 'data/render_people/'

@@ -1,4 +1,4 @@
-# Normal of people (Khirodkar et al., ECCV 2024, section 4.4): images/, masks/ and normals/, the last .npy or .npz
+# Normal of people (Khirodkar et al., ECCV 2024, section 3.6): images/, masks/ and normals/, the last .npy or .npz
 # (H, W, 3), x right, y up, z towards the camera.
 data_root = 'data/normal_general/'
 

@@ -1,4 +1,4 @@
-# Normal of rendered people (Khirodkar et al., ECCV 2024, section 4.4): rgb/, mask/ and normal/, the last .npy or .npz
+# Normal of rendered people (Khirodkar et al., ECCV 2024, section 3.6): rgb/, mask/ and normal/, the last .npy or .npz
 # (H, W, 3), x right, y up, z towards the camera.
 # data/backgrounds/ holds pictures without people, for example BG-20k; without such a folder leave RandomBackground out.
 data_root = 'data/render_people/'

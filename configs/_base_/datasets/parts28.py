@@ -1,4 +1,4 @@
-# The 28 body parts of Sapiens (Khirodkar et al., ECCV 2024, section 4.2): pictures and index PNGs (0 background, 255 ignored).
+# The 28 body parts of Sapiens (Khirodkar et al., ECCV 2024, section 3.4): pictures and index PNGs (0 background, 255 ignored).
 # Files of another vocabulary: LoadParts(source=...) in both pipelines. Files of the raw 34 classes: source='raw34'.
 # data/backgrounds/ holds pictures without people, for example BG-20k; without such a folder leave RandomBackground out.
 data_root = 'data/parts28/'

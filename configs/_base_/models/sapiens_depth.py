@@ -1,4 +1,4 @@
-# Relative depth (Khirodkar et al., ECCV 2024, section 4.3). A leaf states the size:
+# Relative depth (Khirodkar et al., ECCV 2024, section 3.5). A leaf states the size:
 # model = dict(backbone=dict(arch=...), decode_head=dict(in_channels=...))
 model = dict(
     type='sapiens_mm.DenseEstimator',

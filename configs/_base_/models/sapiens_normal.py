@@ -1,4 +1,4 @@
-# Surface normals (Khirodkar et al., ECCV 2024, section 4.4). A leaf states the size:
+# Surface normals (Khirodkar et al., ECCV 2024, section 3.6). A leaf states the size:
 # model = dict(backbone=dict(arch=...), decode_head=dict(in_channels=...))
 model = dict(
     type='sapiens_mm.DenseEstimator',

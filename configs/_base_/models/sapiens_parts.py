@@ -1,4 +1,4 @@
-# Body parts (Khirodkar et al., ECCV 2024, section 4.2). A leaf states the size, the classes and the patch grid's padding:
+# Body parts (Khirodkar et al., ECCV 2024, section 3.4). A leaf states the size, the classes and the patch grid's padding:
 # model = dict(backbone=dict(arch=..., patch_padding=...), decode_head=dict(in_channels=..., num_classes=..., loss_decode=...))
 model = dict(
     type='sapiens_mm.SapiensPartsSegmentor',  # mmseg's EncoderDecoder with less memory in prediction
