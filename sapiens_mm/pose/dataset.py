@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
 
-import mmpose
 import numpy as np
 from mmengine.fileio import exists
 from mmengine.logging import print_log
@@ -19,15 +18,10 @@ from mmpose.datasets.datasets.wholebody import CocoWholeBodyDataset as _CocoWhol
 
 from sapiens_mm.pose.annotation import GROUP_KEYS, annotation_keypoints
 from sapiens_mm.pose.skeletons import get_skeleton
+from sapiens_mm.pose.skeletons.skeleton import installed_metainfo
 from sapiens_mm.registry import DATASETS
 
 _FITTING = {17: 'CocoDataset (17 keypoints)', 133: 'CocoWholeBodyDataset (133)', 308: 'Keypoints308Dataset (308)'}
-
-
-def _installed(metainfo: dict) -> dict:
-    """mmpose's keypoint table by its full path: the relative one is looked for below the working directory first."""
-    path = osp.join(osp.dirname(mmpose.__file__), '.mim', metainfo['from_file'])
-    return dict(from_file=path) if osp.isfile(path) else metainfo
 
 
 class _EnoughKeypoints:
@@ -209,14 +203,14 @@ class CheckedAnnotations(_EnoughKeypoints):
 class CocoDataset(CheckedAnnotations, _CocoDataset):
     """mmpose's ``CocoDataset`` (17 keypoints), checked; arguments there and in :class:`CheckedAnnotations`."""
 
-    METAINFO: dict = _installed(_CocoDataset.METAINFO)
+    METAINFO: dict = installed_metainfo(**_CocoDataset.METAINFO)
 
 
 @DATASETS.register_module()
 class CocoWholeBodyDataset(CheckedAnnotations, _CocoWholeBodyDataset):
     """mmpose's ``CocoWholeBodyDataset`` (133 keypoints), checked; arguments there and in :class:`CheckedAnnotations`."""
 
-    METAINFO: dict = _installed(_CocoWholeBodyDataset.METAINFO)
+    METAINFO: dict = installed_metainfo(**_CocoWholeBodyDataset.METAINFO)
 
 
 @DATASETS.register_module()

@@ -12,7 +12,7 @@ class KeypointOHKMMSELoss(_KeypointOHKMMSELoss):
     """mmpose's ``KeypointOHKMMSELoss`` at a cost that does not grow with the square of the number of keypoints.
 
     The mean squared error of the hardest ``topk`` keypoints of each person (online hard keypoint mining, Chen et al., CVPR 2018).
-    mmpose slices the heatmaps once per keypoint, and the backward pass fills a gradient of the whole tensor for every slice: for 308
+    mmpose slices the heatmaps once per keypoint, and the backward pass fills a gradient of the whole tensor for each slice: for 308
     keypoints that takes ten times as long as the network. Same arguments, same values.
     """
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -87,9 +88,19 @@ def _keypoints308() -> Skeleton:
     return Skeleton('keypoints308', names, flips, sigmas, halves, colors, keypoints308.LINKS, dict(keypoints308.GROUPS))
 
 
+def installed_metainfo(from_file: str) -> dict:
+    """``metainfo`` that names one of mmpose's keypoint tables by its full path.
+
+    mmpose looks for the relative path below the working directory first, where another file may have that name.
+    """
+    import mmpose
+    path = Path(mmpose.__file__).parent / '.mim' / from_file
+    return dict(from_file=str(path) if path.is_file() else from_file)
+
+
 def _from_mmpose(num_keypoints: int) -> Skeleton:
     from mmpose.datasets.datasets.utils import parse_pose_metainfo
-    info = parse_pose_metainfo(dict(from_file=_MMPOSE_METAINFO[num_keypoints]))
+    info = parse_pose_metainfo(installed_metainfo(_MMPOSE_METAINFO[num_keypoints]))
     halves = [''] * num_keypoints
     for half in ('upper', 'lower'):
         for i in info[f'{half}_body_ids']:
