@@ -72,6 +72,8 @@ class DenseVisualizationHook(Hook):
 
     def _draw(self, runner, samples: Sequence[SegDataSample], mode: str) -> None:
         import mmcv
+        # runner.iter would build the training data set where there is no training
+        step = getattr(runner._train_loop, 'iter', 0)
         for sample in samples:
             image = mmcv.imfrombytes(get(sample.img_path, backend_args=self.backend_args), channel_order='rgb')
             stem, out_file = os.path.splitext(os.path.basename(sample.img_path))[0], None
@@ -80,7 +82,7 @@ class DenseVisualizationHook(Hook):
                 out_file = os.path.join(runner.work_dir, runner.timestamp, self.test_out_dir, f'{self._drawn:05d}_{stem}.png')
                 self._drawn += 1
             runner.visualizer.add_datasample(f'{mode}_{stem}', image, sample, show=self.show, wait_time=self.wait_time,
-                                             out_file=out_file, step=runner.iter)
+                                             out_file=out_file, step=step)
 
 
 @torch.no_grad()

@@ -116,6 +116,7 @@ def test_pictures_of_a_test_go_to_the_directory(folder, tiny_arch, tmp_path):
     hook = dict(type='sapiens_mm.DenseVisualizationHook', draw=True, interval=1, test_out_dir='shown')
     runner = build(tiny_arch, folder, tmp_path / 'run', 'parts', hook, Losses())
     runner.test()
+    assert isinstance(runner._train_loop, dict), 'a test needs no training data'
     files = sorted(path.name for path in Path(runner.work_dir, runner.timestamp, 'shown').iterdir())
     assert files == [f'{i:05d}_{i}.png' for i in range(4)]
     assert not list((tmp_path / 'run').glob('*/vis_data/vis_image'))
