@@ -23,5 +23,6 @@ val_dataloader = dict(batch_size=10, num_workers=1, dataset=dict(data_root='data
 test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=12, val_interval=12)
 optim_wrapper = dict(optimizer=dict(lr=1e-3, weight_decay=0.05), paramwise_cfg=dict(layer_decay_rate=1.))
-param_scheduler = [dict(type='LinearLR', end=50, start_factor=0.01, by_epoch=False), dict(type='PolyLR', power=1.0, end=12)]
+param_scheduler = [dict(type='LinearLR', end=50, start_factor=0.01, by_epoch=False),
+    dict(type='PolyLR', power=1.0, end=12, convert_to_iter_based=True)]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=4))
