@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from sapiens_mm.pose.skeletons import common_keypoints, get_skeleton
-from sapiens_mm.toy.scene import ToyScene, render_scene
+from sapiens_mm.toy.scene import SHOTS, ToyScene, render_scene
 
 MANIFEST = 'toy_dataset.json'
 RENDERER = 4  # goes up when the same seed gives other pictures
@@ -35,7 +35,8 @@ _CATEGORY = dict(id=1, name='person', supercategory='person')
 
 def make_toy_dataset(out, num_train: int = 400, num_val: int = 100, size: tuple[int, int] = (256, 192),
                      persons: tuple[int, int] = (1, 1), seed: int = 0, workers: int = 1, dense: bool = True,
-                     overwrite: bool = False, progress: bool = True, variety: float = 1.0) -> Path:
+                     overwrite: bool = False, progress: bool = True, variety: float = 1.0,
+                     framing: str = 'mixed') -> Path:
     """Render a data set of toy humans; a second call with the same arguments finds it finished and does nothing.
 
     The set grows in ``OUT.partial`` and gets its name when it is whole. A killed call goes on where it was.
@@ -51,7 +52,7 @@ def make_toy_dataset(out, num_train: int = 400, num_val: int = 100, size: tuple[
         dense: Also write parts, masks, depth and normals (about 0.8 MB per picture of 256 x 192).
         overwrite: Replace a toy data set made with other arguments.
         progress: Show a progress bar.
-        variety: 0 to 1: from whole people who stand upright and face us to every pose and view.
+        variety, framing: What is drawn, see :func:`sapiens_mm.toy.scene.sample_scene`.
 
     Returns:
         The folder.
@@ -62,7 +63,7 @@ def make_toy_dataset(out, num_train: int = 400, num_val: int = 100, size: tuple[
     out = Path(out)
     arguments = dict(num_train=int(num_train), num_val=int(num_val), size=[int(v) for v in size],
                      persons=[int(v) for v in persons], seed=int(seed), dense=bool(dense),
-                     variety=float(variety), renderer=RENDERER)
+                     variety=float(variety), framing=framing, renderer=RENDERER)
     _check(arguments, workers)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         found = _read_manifest(out)
@@ -104,6 +105,8 @@ def _check(arguments: dict, workers: int) -> None:
         raise ValueError(f'persons must be (fewest, most) with 1 <= fewest <= most <= 255, got {arguments["persons"]}')
     if not 0 <= arguments['variety'] <= 1:
         raise ValueError(f'variety lies between 0 and 1, got {arguments["variety"]}')
+    if arguments['framing'] not in ('mixed', *SHOTS):
+        raise ValueError(f'framing must be one of mixed, {", ".join(SHOTS)}, got {arguments["framing"]!r}')
     if arguments['seed'] < 0:
         raise ValueError(f'seed must not be negative, got {arguments["seed"]}')
     if workers < 1:
@@ -163,7 +166,8 @@ def _render_one(work: Path, arguments: dict, job: tuple[str, int]) -> None:
     import cv2
     split, index = job
     scene = render_scene((arguments['seed'], SPLITS.index(split), index), tuple(arguments['size']),
-                         tuple(arguments['persons']), variety=arguments['variety'])
+                         tuple(arguments['persons']), variety=arguments['variety'],
+                         framing=arguments['framing'])
     stem = f'{index:06d}'
     fast = [cv2.IMWRITE_PNG_COMPRESSION, 3]
     cv2.imwrite(str(work / f'images/{split}/{stem}.png'), scene.image, fast)

@@ -102,8 +102,11 @@ class SceneSpec:
         return replace(self, camera=self.camera.rolled(angle))
 
 
+SHOTS = ('whole', 'cut', 'upper', 'head')
+
+
 def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[int, int] = (1, 1),
-                 variety: float = 1.0) -> SceneSpec:
+                 variety: float = 1.0, framing: str = 'mixed') -> SceneSpec:
     """A random scene.
 
     Args:
@@ -111,6 +114,7 @@ def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[in
         size: Picture size (H, W).
         num_persons: Fewest and most persons.
         variety: 0 to 1: from whole people who stand upright and face us to every pose and view.
+        framing: ``'whole'``, ``'cut'``, ``'upper'`` or ``'head'``, what the picture shows of a person; ``'mixed'`` draws it.
 
     Returns:
         The scene, the same for the same arguments in any process.
@@ -122,6 +126,8 @@ def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[in
         raise ValueError(f'a picture needs at least 16 pixels each way, got (H, W) = {tuple(size)}')
     if not 0 <= variety <= 1:
         raise ValueError(f'variety lies between 0 and 1, got {variety}')
+    if framing not in ('mixed', *SHOTS):
+        raise ValueError(f'framing must be one of mixed, {", ".join(SHOTS)}, got {framing!r}')
     rng = np.random.default_rng(seed)
     persons = []
     for i in range(int(rng.integers(low, high + 1))):
@@ -132,7 +138,7 @@ def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[in
             position = (side * ((i + 1) // 2) * rng.uniform(0.45, 0.85), rng.uniform(-1.2, 0.5))
         persons.append(sample_person(rng, position, variety=variety))
     bodies = [build_body(p) for p in persons]
-    camera = _sample_camera(rng, bodies, size, variety)
+    camera = _sample_camera(rng, bodies, size, variety, framing)
     things, colors = _sample_things(rng, camera)
     light = rng.normal(size=3) * (1.0, 0.6, 0.6) + (0, 0.9, 1.0)
     return SceneSpec(
@@ -141,14 +147,16 @@ def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[in
         float(rng.uniform(0, 0.016)), float(rng.uniform(0.0, 0.5)))
 
 
-def _sample_camera(rng: np.random.Generator, bodies: list[Body], size: tuple[int, int], variety: float) -> Camera:
+def _sample_camera(rng: np.random.Generator, bodies: list[Body], size: tuple[int, int], variety: float,
+                   framing: str) -> Camera:
     """Whole persons mostly; sometimes the upper half, the head, or a view that cuts people off."""
     focal = float(rng.uniform(0.9, 2.2)) * max(size)
     tilt = float(np.deg2rad(rng.normal(0, 4) if rng.random() >= 0.15 * variety else rng.uniform(-25, 25)))
     rotation = look(float(np.deg2rad(rng.normal(6, 9))), tilt)
     if not bodies:
         return frame(np.array([[0.0, 1.0, 0.0]]), np.array([0.9]), rotation, size, focal, 0.8)
-    shot = rng.choice(['whole', 'cut', 'upper', 'head'], p=at_ease(0.62, [0.12, 0.16, 0.10], variety))
+    drawn = rng.choice(SHOTS, p=at_ease(0.62, [0.12, 0.16, 0.10], variety))
+    shot = drawn if framing == 'mixed' else framing
     if shot in ('whole', 'cut'):
         chosen = [(b, np.ones(len(b.kind), dtype=bool)) for b in bodies]
     else:
@@ -218,7 +226,7 @@ def render(spec: SceneSpec) -> ToyScene:
 
 
 def render_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[int, int] = (1, 1), mirror: bool = False,
-                 roll: float = 0.0, variety: float = 1.0) -> ToyScene:
+                 roll: float = 0.0, variety: float = 1.0, framing: str = 'mixed') -> ToyScene:
     """Draw a scene from a seed and render it.
 
     Args:
@@ -227,12 +235,12 @@ def render_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[in
         num_persons: Fewest and most persons.
         mirror: Render the mirror image of the scene, persons with left and right exchanged.
         roll: Turn of the picture's content about its middle, radians, clockwise; after the mirror.
-        variety: 0 to 1: from whole people who stand upright and face us to every pose and view.
+        variety, framing: See :func:`sample_scene`.
 
     Returns:
         The picture with its labels.
     """
-    spec = sample_scene(seed, size, num_persons, variety)
+    spec = sample_scene(seed, size, num_persons, variety, framing)
     if mirror:
         spec = spec.mirrored()
     return render(spec.rolled(roll) if roll else spec)

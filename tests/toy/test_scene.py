@@ -193,3 +193,14 @@ def test_without_variety_people_stand_whole_and_face_us():
         assert person.keypoints[left, 0] > person.keypoints[right, 0]  # their left is on our right
     with pytest.raises(ValueError, match='between 0 and 1'):
         render_scene(0, variety=2.)
+
+
+def test_framing_decides_what_is_seen():
+    from sapiens_mm.pose.skeletons import get_skeleton
+    skeleton = get_skeleton(308)
+    ankle, nose = skeleton.index('left_ankle'), skeleton.index('nose')
+    for seed in range(4):
+        upper = render_scene((3, seed), (128, 96), variety=0.2, framing='upper').persons[0].keypoints
+        assert upper[ankle, 2] == 0 and upper[nose, 2] > 0
+    with pytest.raises(ValueError, match='framing must be one of'):
+        render_scene(0, framing='feet')

@@ -22,6 +22,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--persons', type=int, nargs=2, default=(1, 1), metavar=('MIN', 'MAX'), help='default 1 1')
     parser.add_argument('--variety', type=float, default=1.0,
                         help='0 to 1: from whole people who stand upright and face us to every pose and view (default 1)')
+    parser.add_argument('--framing', choices=['mixed', 'whole', 'cut', 'upper', 'head'], default='mixed',
+                        help='what a picture shows of a person (default: a mixture)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: all cores)')
     parser.add_argument('--no-dense', action='store_true', help='write no parts, masks, depth and normals')
@@ -35,7 +37,7 @@ def main() -> None:
     start = time.time()
     try:
         out = make_toy_dataset(args.out, args.num_train, args.num_val, args.size, args.persons, args.seed, args.workers,
-                               not args.no_dense, args.overwrite, variety=args.variety)
+                               not args.no_dense, args.overwrite, variety=args.variety, framing=args.framing)
     except (ValueError, OSError) as error:
         sys.exit(f'make_toy_dataset: {error}')
     print(f'{out}: {args.num_train} training and {args.num_val} validation pictures ({time.time() - start:.0f} s)')
