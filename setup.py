@@ -31,7 +31,11 @@ setup(
     # .mim links to configs, tools and the model index of the repository, where OpenMMLab's tools look for them
     package_data={'sapiens_mm': ['.mim/**/*', '.mim/*', '**/*.json', '**/*.yml']},
     install_requires=requirements('runtime'),
-    extras_require={'tests': requirements('tests')},
+    extras_require={
+        'tests': requirements('tests'),
+        'hub': ['huggingface_hub'],  # checkpoints from hf://owner/repo/file
+        'onnx': ['onnx', 'onnxscript', 'onnxruntime'],  # tools/deployment/export.py to .onnx, and running those files
+    },
     zip_safe=False,
     classifiers=[
         'Intended Audience :: Developers',

@@ -80,7 +80,8 @@ def test_where_crops_lie_is_distributed_as_in_mmpretrain():
     assert ks_2samp(narrow[:, 2], ours[:, 2]).pvalue < 1e-3  # the comparison does tell distributions apart
 
 
-@pytest.mark.parametrize('kind, mode', [('JPEG', 'L'), ('JPEG', 'CMYK'), ('PNG', 'RGBA'), ('PNG', 'P'), ('PNG', 'L'), ('WEBP', 'RGB')])
+@pytest.mark.parametrize('kind, mode', [
+    ('JPEG', 'L'), ('JPEG', 'CMYK'), ('PNG', 'RGBA'), ('PNG', 'P'), ('PNG', 'L'), ('WEBP', 'RGB')])
 def test_other_formats_and_colours_become_bgr(kind, mode):
     ours = LoadRandomResizedCrop(64)(dict(img_path='x', img_bytes=textured((200, 150), kind=kind, mode=mode)))
     assert ours['img'].shape == (64, 64, 3) and ours['img'].dtype == np.uint8

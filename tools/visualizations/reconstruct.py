@@ -1,4 +1,4 @@
-"""See what a pre-trained model makes of pictures: python tools/visualizations/reconstruct.py CONFIG CHECKPOINT PICTURES --out-dir DIR."""
+"""Pictures through a pre-trained model: python tools/visualizations/reconstruct.py CONFIG CHECKPOINT PICTURES --out-dir DIR."""
 from __future__ import annotations
 
 import argparse
