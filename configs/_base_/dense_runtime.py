@@ -13,6 +13,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='sapiens_mm.StrictLoadHook'),
     dict(type='sapiens_mm.BadSampleHook'),
+    dict(type='sapiens_mm.ResumableRandomnessHook'),
 ]
 
 env_cfg = dict(
@@ -20,7 +21,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 
-vis_backends = [dict(type='LocalVisBackend')]
+vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
 visualizer = dict(type='sapiens_mm.DenseVisualizer', vis_backends=vis_backends, name='visualizer')
 
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True, num_digits=6)
