@@ -319,7 +319,7 @@ class SapiensBaseInferencer(BaseInferencer):
         if batch_size < 1 or readers < 1 or writers < 1:
             raise ValueError('batch_size, readers and writers are at least 1')
         source = open_source(inputs)
-        options = self._prepare_options(source, kwargs)
+        options, self._call_kwargs = self._prepare_options(source, kwargs), kwargs
         draw = {k: v for k, v in kwargs.items() if k in self.draw_options}
         write = {k: v for k, v in kwargs.items() if k in self.write_options}
         plain = {k: v for k, v in write.items() if k in self.dict_options}
