@@ -37,7 +37,8 @@ IGNORE_INDEX = 255
 def normalize(normal: np.ndarray) -> np.ndarray:
     """(H, W, 3) vectors to length 1 in float32; those that have no direction become 0."""
     length = np.linalg.norm(normal, axis=2, keepdims=True)
-    return np.divide(normal, length, out=np.zeros(normal.shape, np.float32), where=length > 1e-6, casting='same_kind')
+    directed = (length > 1e-6) & np.isfinite(length)
+    return np.divide(normal, length, out=np.zeros(normal.shape, np.float32), where=directed, casting='same_kind')
 
 
 def foreground(results: dict, ignored_is_foreground: bool = False) -> np.ndarray | None:

@@ -56,10 +56,10 @@ class TestLoadNormal:
 
     def test_pixels_without_direction_leave_the_mask(self, tmp_path):
         normal, person = toy_sample()['gt_normal'], np.argwhere(toy_sample()['gt_mask'])
-        normal[tuple(person[0])], normal[tuple(person[1])] = 0, np.nan
+        normal[tuple(person[0])], normal[tuple(person[1])], normal[tuple(person[2])] = 0, np.nan, np.inf
         np.save(tmp_path / 'n.npy', normal)
         got = LoadNormal().transform(sample(tmp_path / 'n.npy'))
-        assert got['gt_mask'].sum() == len(person) - 2 and np.isfinite(got['gt_normal']).all()
+        assert got['gt_mask'].sum() == len(person) - 3 and np.isfinite(got['gt_normal']).all()
 
     def test_bad_ones(self, tmp_path):
         np.save(tmp_path / 'zero.npy', np.zeros((*SIZE, 3)))
