@@ -33,6 +33,7 @@ setup(
     install_requires=requirements('runtime'),
     extras_require={
         'tests': requirements('tests'),
+        'pretrain': requirements('pretrain'),  # quality sidecars as Parquet
         'hub': ['huggingface_hub'],  # checkpoints from hf://owner/repo/file
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],  # tools/deployment/export.py to .onnx, and running those files
     },
