@@ -19,7 +19,7 @@ from sapiens_mm.engine.checkpoint import latest_checkpoint
 from sapiens_mm.engine.cli import UserError, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = 'configs/pose/td-hm_sapiens-tiny_1xb16-20e_toy308-192x144.py'
+CONFIG = 'configs/pose/td-hm_sapiens-tiny_1xb8-18e_toy308-192x144.py'
 _TRAIN_LINE = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\].*? loss: ([\d.e-]+)')
 _TEST_LINE = re.compile(r'Epoch\((?:val|test)\)')
 _FIGURE = re.compile(r'keypoints308/(\S+): ([\d.-]+)')
@@ -28,9 +28,9 @@ _FIGURE = re.compile(r'keypoints308/(\S+): ([\d.-]+)')
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--config', default=CONFIG, help='config to train (default: %(default)s)')
-    parser.add_argument('--data', default='data/toy', help='where the toy people are or go (default: %(default)s)')
+    parser.add_argument('--data', default='data/toy_pose', help='where the toy people are or go (default: %(default)s)')
     parser.add_argument('--work-dir', default='work_dirs/demo', help='where the run goes (default: %(default)s)')
-    parser.add_argument('--num-train', type=int, default=500, help='people to train on (default: %(default)s)')
+    parser.add_argument('--num-train', type=int, default=800, help='people to train on (default: %(default)s)')
     parser.add_argument('--num-val', type=int, default=100, help='people to evaluate on (default: %(default)s)')
     parser.add_argument('--max-epochs', type=int, help="instead of the config's")
     return parser.parse_args()
@@ -52,13 +52,15 @@ def run(arguments: list[str], log: Path, on_line) -> str:
             process.wait()
     text = log.read_text()
     if process.returncode:
-        raise UserError(f'{arguments[0]} stopped: {text.strip().splitlines()[-1] if text.strip() else "no output"} (all of it: {log})')
+        last = (text.strip().splitlines() or ['no output'])[-1]
+        raise UserError(f'{arguments[0]} stopped: {last} (all of it: {log})')
     return text
 
 
 def train(args: argparse.Namespace, work_dir: Path, options: list[str]) -> None:
     """tools/train.py with a progress bar."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     from sapiens_mm.engine.cli import read_config
     epochs = args.max_epochs or read_config(args.config).train_cfg.max_epochs
     with Progress(TextColumn('training'), BarColumn(), TaskProgressColumn(), TextColumn('epoch {task.fields[epoch]}/' f'{epochs}'),
@@ -106,7 +108,8 @@ def main() -> None:
     start = time.time()
     work_dir = Path(args.work_dir).resolve()
     work_dir.mkdir(parents=True, exist_ok=True)
-    data = make_toy_dataset(args.data, args.num_train, args.num_val, workers=os.cpu_count() or 1)
+    data = make_toy_dataset(args.data, args.num_train, args.num_val, workers=os.cpu_count() or 1, dense=False, variety=0.2,
+                            framing='whole')
     options = [f'{loader}_dataloader.dataset.data_root={data}' for loader in ('train', 'val', 'test')]
     if args.max_epochs:
         options.append(f'train_cfg.max_epochs={args.max_epochs}')
@@ -115,8 +118,8 @@ def main() -> None:
     checkpoint = latest_checkpoint(str(work_dir))
     predictions = work_dir / 'predictions.pkl'
     print('evaluating ...', flush=True)
-    text = run(['tools/test.py', args.config, checkpoint, '--work-dir', str(work_dir), '--out', str(predictions), '--cfg-options', *options],
-               work_dir / 'test_output.txt', lambda line: None)
+    text = run(['tools/test.py', args.config, checkpoint, '--work-dir', str(work_dir), '--out', str(predictions),
+                '--cfg-options', *options], work_dir / 'test_output.txt', lambda line: None)
     sheet = draw(predictions, work_dir / 'pictures')
     figures = dict(_FIGURE.findall(text))
     print(f'\nOn {args.num_val} people that it has not seen:')
