@@ -5,10 +5,6 @@ dataset_type = 'CocoWholeBodyDataset'  # MMPoseInferencer chooses its person det
 data_root = 'data/keypoints308/'
 
 train_dataloader = dict(
-    batch_size=64,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='sapiens_mm.Keypoints308Dataset',
         data_root=data_root,
@@ -17,11 +13,6 @@ train_dataloader = dict(
         min_visible_keypoints=8,
         pipeline={{_base_.train_pipeline}}))
 val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         type='sapiens_mm.Keypoints308Dataset',
         data_root=data_root,

@@ -5,10 +5,6 @@ _base_ = './pose_topdown.py'
 dataset_type = 'CocoWholeBodyDataset'  # MMPoseInferencer chooses its person detector by it
 
 train_dataloader = dict(
-    batch_size=64,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='sapiens_mm.Mixed308Dataset',
         min_visible_keypoints=[8, 8],
@@ -27,11 +23,6 @@ train_dataloader = dict(
         ],
         pipeline={{_base_.train_pipeline}}))
 val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         type='sapiens_mm.Mixed308Dataset',
         datasets=[
