@@ -2,8 +2,8 @@
 
     python tools/benchmarks/pretrain_value.py --data data/toy --out DIR --pose-config configs/pose/td-hm_sapiens-tiny_....py
 
-Pre-trains the tiny masked auto-encoder on the toy people, once for each seed, then trains the tiny pose model from it and from scratch
-with the same budget. Writes curves.json and curves.png, and prints a table. What is done is not done again when it is started anew.
+Pre-trains the tiny masked auto-encoder on the toy people, once for each seed, then trains the tiny pose model from it and from
+scratch with the same budget. Writes curves.json and curves.png, and prints a table. Started anew it goes on where it was.
 """
 from __future__ import annotations
 

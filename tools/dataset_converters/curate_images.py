@@ -1,7 +1,8 @@
 """Choose pictures of people: python tools/dataset_converters/curate_images.py SOURCE OUT.
 
-SOURCE is a folder tree, or a folder of tar shards; OUT gets shards/ with a sidecar for each, and report.md. Killed and started
-again with the same arguments it goes on where it was, to the same result. On a cluster, an array of jobs shares the units of a step:
+SOURCE is a folder tree, or a folder of tar shards; OUT gets shards/ with a sidecar for each, and report.md. Killed and
+started again with the same arguments it goes on where it was, to the same result. On a cluster, an array of jobs shares the
+units of a step:
 
     sbatch --array=0-99 --wrap 'python tools/dataset_converters/curate_images.py SOURCE OUT --steps detect'
     python tools/dataset_converters/curate_images.py SOURCE OUT --steps deduplicate

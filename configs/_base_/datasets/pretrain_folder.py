@@ -1,5 +1,6 @@
-# Pictures of people in a folder tree, without labels. Any folder: --cfg-options train_dataloader.dataset.data_root=DIR. A list of
-# paths or a quality sidecar: train_dataloader.dataset.ann_file=FILE, filtered as in the paper with train_dataloader.dataset.quality={}.
+# Pictures of people in a folder tree, without labels. Any folder: --cfg-options train_dataloader.dataset.data_root=DIR.
+# A list of paths or a quality sidecar: train_dataloader.dataset.ann_file=FILE, and for the paper's filter of a sidecar
+# train_dataloader.dataset.quality.min_score=0.9.
 train_pipeline = [
     dict(type='sapiens_mm.LoadRandomResizedCrop', scale=1024, crop_ratio_range=(0.2, 1.0), interpolation='bicubic'),
     dict(type='RandomFlip', prob=0.5),

@@ -1,5 +1,5 @@
-# Pictures of people in tar files as WebDataset has them, streamed. In place of pretrain_folder.py in a config's _base_; the paper's
-# quality filter, with a sidecar for each shard: train_dataloader.dataset.quality={}.
+# Pictures of people in tar files as WebDataset has them, streamed. In place of pretrain_folder.py in a config's _base_.
+# The paper's quality filter, with a sidecar for each shard: train_dataloader.dataset.quality.min_score=0.9.
 train_pipeline = [
     dict(type='sapiens_mm.LoadRandomResizedCrop', scale=1024, crop_ratio_range=(0.2, 1.0), interpolation='bicubic'),
     dict(type='RandomFlip', prob=0.5),
