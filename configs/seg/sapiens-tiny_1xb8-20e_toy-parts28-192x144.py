@@ -5,7 +5,7 @@ _base_ = [
 ]
 
 size = (144, 192)  # (W, H)
-hard = ('sapiens_mm.RandomBackground', 'PhotoMetricDistortion')
+hard = ('sapiens_mm.RandomBackground', 'sapiens_mm.DenseRandomRotate', 'PhotoMetricDistortion')
 train_pipeline = [step for step in _base_.train_pipeline if step['type'] not in hard]
 test_pipeline = _base_.test_pipeline
 for step in train_pipeline + test_pipeline:
@@ -18,11 +18,11 @@ model = dict(
     decode_head=dict(
         in_channels=192, num_classes=28, deconv_out_channels=(96, 64, 48), conv_out_channels=(48, ), conv_kernel_sizes=(1, ),
         loss_decode={{_base_.parts_loss}}))
-train_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root='data/toy/', pipeline=train_pipeline))
+train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(data_root='data/toy/', pipeline=train_pipeline))
 val_dataloader = dict(batch_size=10, num_workers=1, dataset=dict(data_root='data/toy/', pipeline=test_pipeline))
 test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=12, val_interval=12)
+train_cfg = dict(max_epochs=20, val_interval=20)
 optim_wrapper = dict(optimizer=dict(lr=1e-3, weight_decay=0.05), paramwise_cfg=dict(layer_decay_rate=1.))
 param_scheduler = [dict(type='LinearLR', end=50, start_factor=0.01, by_epoch=False),
-    dict(type='PolyLR', power=1.0, end=12, convert_to_iter_based=True)]
+    dict(type='PolyLR', power=1.0, end=20, convert_to_iter_based=True)]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=4))
