@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, get_worker_info
 from sapiens_mm.pretrain.index import cached_index, choose_cache_dir, file_stamp, folders_stamp, walk
 from sapiens_mm.pretrain.order import Plan, StreamOrder
 from sapiens_mm.pretrain.sampler import Ticket
-from sapiens_mm.pretrain.shards import INDEX, PICTURES, Shards, list_pictures, pack_kept, unpack_kept
+from sapiens_mm.pretrain.shards import INDEX, PICTURES, Shards, list_pictures, pack_kept
 from sapiens_mm.pretrain.sidecar import QualityFilter, read_sidecar
 from sapiens_mm.registry import DATASETS
 
@@ -228,7 +228,7 @@ class ShardedHumanImages(Dataset):
             partial = file.with_name(f'{file.name}.{os.uname().nodename}.{os.getpid()}.partial')
             partial.write_text(''.join(json.dumps(row) + '\n' for row in rows if row[1]))
             os.replace(partial, file)
-        return Shards(paths, [row[2] for row in rows], [unpack_kept(row[3]) for row in rows])
+        return Shards(paths, [row[2] for row in rows], [row[3] for row in rows])
 
     def _stated(self, paths: list[str]) -> dict[str, int]:
         """Shard -> number of pictures that ``shards.json`` states."""

@@ -69,10 +69,10 @@ class Shards:
     Args:
         paths: The tar files, in order.
         counts: Number of pictures of each that count.
-        kept: For each, the numbers of those pictures in their shard, ascending; None where all count.
+        kept: For each, the numbers of those pictures in their shard, as :func:`pack_kept` packs them; None where all count.
     """
 
-    def __init__(self, paths: Sequence[str], counts: Sequence[int], kept: Sequence[np.ndarray | None]):
+    def __init__(self, paths: Sequence[str], counts: Sequence[int], kept: Sequence[str | None]):
         self.paths, self.kept = list(paths), list(kept)
         self.counts = np.asarray(counts, np.int64)
 
@@ -104,7 +104,7 @@ class ShardStream:
             here = places[which == shard]
             number = self.order[shard]
             first = int(self.ends[shard] - self.shards.counts[number])
-            kept, path = self.shards.kept[number], self.shards.paths[number]
+            kept, path = unpack_kept(self.shards.kept[number]), self.shards.paths[number]
             ordinals = here - first if kept is None else kept[here - first]
             place_of = dict(zip(ordinals.tolist(), here.tolist()))
             last = int(ordinals[-1])

@@ -29,6 +29,10 @@ def build_curator(source: str, out: str, settings: dict):
     """The curator of a process."""
     from sapiens_mm.pretrain.curation import Curator, Source
     settings = dict(settings)
+    unknown = set(settings) - {'detector', 'quality', 'filters', 'max_distance', 'batch_size', 'unit_size'}
+    if unknown or 'detector' not in settings:
+        raise UserError('the config of a curation says detector, and optionally quality, filters, max_distance, batch_size and '
+                        f'unit_size; got {", ".join(sorted(settings))}')
     return Curator(Source(source, settings.pop('unit_size', 2000), Path(out) / 'index'), out, **settings)
 
 
