@@ -23,6 +23,7 @@ from torch import nn
 from sapiens_mm.apis.inputs import Item, Source, open_source
 from sapiens_mm.apis.outputs import RunNote
 from sapiens_mm.engine.checkpoint import LoadReport, load_model, read_checkpoint
+from sapiens_mm.engine.hub import fetch
 from sapiens_mm.engine.model_cards import MODEL_CARDS, check_belongs, find_card
 
 PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
@@ -274,8 +275,10 @@ class SapiensBaseInferencer(BaseInferencer):
     def settings(self, options: dict) -> dict:
         """Everything that changes results, for the note in their folder."""
         flip_test = bool((getattr(self.model, 'test_cfg', None) or {}).get('flip_test', False))
-        return dict(task=self.task, config=str(self.config_name), weights=self.weights, precision=self.precision,
-                    flip_test=flip_test, **options)
+        stat = os.stat(fetch(self.weights))
+        return dict(task=self.task, config=str(self.config_name), weights=self.weights,
+                    weights_file=[stat.st_size, stat.st_mtime_ns],
+                    precision=self.precision, flip_test=flip_test, **options)
 
     def _prepare_options(self, source: Source, kwargs: dict) -> dict:
         """Of the arguments of a call, those for :meth:`prepare`."""
@@ -330,7 +333,10 @@ class SapiensBaseInferencer(BaseInferencer):
 
         items, note = source.items, None
         if out_dir is not None:
-            out_dir = Path(out_dir)
+            out_dir, items = Path(out_dir), list(items)
+            if overwrite:  # before the note, so that a kill leaves no results of the earlier run under the new one
+                for item in items:
+                    self.done_file(out_dir, item.name, **write).unlink(missing_ok=True)
             note = RunNote(out_dir, self.settings(dict(draw if save_vis else {}, **write, save_vis=save_vis,
                                                        **self.call_settings(kwargs))), overwrite)
         total = source.length

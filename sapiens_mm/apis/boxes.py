@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sapiens_mm.apis.inputs import Item
-from sapiens_mm.engine.hub import fetch
+from sapiens_mm.engine.checkpoint import hand_to_mmengine
 
 
 def as_boxes(boxes, what: str = 'boxes') -> np.ndarray:
@@ -79,7 +79,7 @@ class PersonDetector:
         if weights is None:
             raise ValueError('a person detector needs weights: detector_weights=PATH, URL or hf://owner/repo/file; without a '
                              'detector the boxes come from bboxes=..., or the whole picture counts as one person')
-        self.model = init_detector(config or _default_config(), fetch(weights), device=device)
+        self.model = init_detector(config or _default_config(), hand_to_mmengine(weights), device=device)
         self.score_thr, self.nms_thr, self.category = score_thr, nms_thr, category
         self._lock = threading.Lock()
 

@@ -73,6 +73,10 @@ class SapiensInferencer:
             out_dir = Path(out_dir)
             settings = {t: i.settings(dict(i.call_settings(kwargs), mask=mask, save_vis=save_vis))
                         for t, i in self.inferencers.items()}
+            if overwrite:
+                for item in items:
+                    for t, i in self.inferencers.items():
+                        i.done_file(out_dir / t, item.name).unlink(missing_ok=True)
             resumes = RunNote(out_dir, settings, overwrite).resumes
         if resumes and not keep:
             items = [item for item in items

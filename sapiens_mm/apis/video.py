@@ -111,7 +111,7 @@ def _segments(items: Iterator[Item]) -> Iterator[list[Item]]:
 
 def run_video(inferencer: SapiensBaseInferencer, source: Source, out_dir: Path, batch_size: int, options: dict, draw: dict,
               write: dict, save_vis: bool, overwrite: bool, readers: int) -> dict:
-    """Run over a video or a camera and write ``NAME.json`` or one file per frame, and ``NAME_vis.mp4``.
+    """Run over a video or a camera and write ``NAME/keypoints.json`` or ``NAME/frames/``, and ``NAME/vis.mp4``.
 
     Args:
         inferencer: Of any task.
@@ -131,6 +131,9 @@ def run_video(inferencer: SapiensBaseInferencer, source: Source, out_dir: Path, 
     if not camera:
         stat = os.stat(source.path)
         extra.update(video=str(Path(source.path).name), size=stat.st_size)
+    if overwrite or camera:  # before the note, so that a kill leaves no results of the earlier run under the new one
+        for old in ('.journal', 'frames'):
+            shutil.rmtree(out_dir / name / old, ignore_errors=True)
     note = RunNote(out_dir / name, inferencer.settings(dict(batch_size=batch_size, save_vis=save_vis, **draw, **write, **extra)),
                    overwrite or camera)
     done = out_dir / name / 'done.json'
@@ -138,6 +141,7 @@ def run_video(inferencer: SapiensBaseInferencer, source: Source, out_dir: Path, 
         print_log(f'{source.path} is finished already: {out_dir / name}', logger='current')
         return dict(predictions=[], visualization=[], errors={}, num=0)
     done.unlink(missing_ok=True)
+    recorder.resumes = note.resumes
     journal = _Journal(out_dir / name / '.journal', fresh=not note.resumes)
     if journal.finished:
         print_log(f'{source.path}: going on at frame {journal.finished * SEGMENT}', logger='current')
@@ -205,6 +209,8 @@ def run_video(inferencer: SapiensBaseInferencer, source: Source, out_dir: Path, 
 class _PoseRecorder:
     """All frames of a video in one json."""
 
+    resumes = False
+
     def __init__(self, inferencer, source: Source, write: dict):
         from sapiens_mm.apis.tracking import Tracker
         self.inferencer, self.source, self.write, self.frames = inferencer, source, write, 0
@@ -245,6 +251,8 @@ class _PoseRecorder:
 class _MapRecorder:
     """One file per frame."""
 
+    resumes = False
+
     def __init__(self, inferencer, source: Source, write: dict):
         self.inferencer, self.write, self.frames = inferencer, write, 0
 
@@ -267,7 +275,7 @@ class _MapRecorder:
         return sample
 
     def add(self, item: Item, image: np.ndarray, prediction, folder: Path) -> None:
-        if not self.inferencer.done_file(folder / 'frames', item.name, **self.write).is_file():
+        if not (self.resumes and self.inferencer.done_file(folder / 'frames', item.name, **self.write).is_file()):
             self.inferencer.write(folder / 'frames', item.name, prediction, item, image, **self.write)
         self.frames += 1
 

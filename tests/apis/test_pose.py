@@ -357,3 +357,17 @@ class TestModels:
         _, other = write_pose(tmp_path, 17)
         with pytest.raises(ValueError, match='17 keypoints.*308 keypoints'):
             PoseInferencer(str(made[0]), str(other), device='cpu')
+
+
+def test_a_killed_overwrite_leaves_nothing_of_the_run_before(inferencer, tmp_path):
+    pictures = [picture(seed=i) for i in range(3)]
+    inferencer(pictures, out_dir=tmp_path, save_vis=False)
+    forward = inferencer.forward
+    inferencer.forward = lambda batch: 1 / 0
+    try:
+        with pytest.raises(ZeroDivisionError):
+            inferencer(pictures, out_dir=tmp_path, save_vis=False, keypoints='17', overwrite=True, batch_size=1)
+    finally:
+        inferencer.forward = forward
+    assert inferencer(pictures, out_dir=tmp_path, save_vis=False, keypoints='17')['num'] == 3
+    assert all(len(json.loads((tmp_path / f'00000{i}.json').read_text())['keypoint_names']) == 17 for i in range(3))

@@ -6,6 +6,7 @@ import torch
 from sapiens_mm.apis import DepthInferencer, PoseInferencer
 from sapiens_mm.engine.exported import export, load_exported
 from tests.apis.support import picture, write_dense, write_pose
+from tests.support import load_tool
 
 
 @pytest.fixture(scope='module')
@@ -66,3 +67,12 @@ def test_a_network_that_differs_is_not_written(pose, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match='differs'):
         export(inferencer.model, tmp_path / 'x.pt2', str(config))
     assert not list(tmp_path.iterdir())
+
+
+def test_tool(pose, tmp_path, monkeypatch, capsys):
+    config, _ = pose
+    tool = load_tool('deployment/export.py')
+    monkeypatch.setattr('sys.argv', ['export.py', str(config), str(config.with_suffix('.pth')), str(tmp_path / 'x.pt2')])
+    tool.main()
+    assert 'largest difference from the model' in capsys.readouterr().out and (tmp_path / 'x.pt2').is_file()
+    assert load_exported(tmp_path / 'x.pt2', 'cpu').notes['outputs'] == 17
