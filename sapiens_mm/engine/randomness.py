@@ -68,7 +68,9 @@ class ResumableRandomnessHook(Hook):
         self._state[0], self._state[1] = int(runner.seed), runner.epoch
         sampler = runner.train_loop.dataloader.sampler
         if hasattr(sampler, 'seed'):
-            sampler.seed = runner.seed
+            # The processes deal one shuffled order out between them, so that here they need the same seed.
+            own = runner._randomness_cfg.get('diff_rank_seed', False)
+            sampler.seed = runner.seed - (get_rank() if own else 0)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed what the model draws itself, another sequence on each rank."""
