@@ -8,6 +8,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from sapiens_mm.apis import DepthInferencer, PartsInferencer, PoseInferencer, video
 from sapiens_mm.apis.tracking import OneEuroFilter, Tracker, box_iou
@@ -88,7 +89,18 @@ def test_killed_and_resumed(pose, clip, tmp_path, calls):
     assert pose(str(clip), out_dir=tmp_path / 'b', **kwargs)['num'] == 0
 
 
-def test_a_killed_process(pose, clip, tmp_path):
+@pytest.fixture
+def one_thread():
+    """For a forked process, which has none of its parent's threads, and for its parent to compute the same."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    yield
+    torch.set_num_threads(before)
+    cv2.setNumThreads(-1)
+
+
+def test_a_killed_process(pose, clip, tmp_path, one_thread):
     """The same with a real process and SIGKILL, which leaves no time to tidy up."""
 
     def slow():
