@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,14 +23,26 @@ def seed_everything(*entropy: int) -> None:
 
 
 class _SeedSample:
-    """First step of a pipeline: the augmentations of a sample depend on the seed, the epoch and the sample alone."""
+    """First step of a pipeline: the augmentations of a sample depend on the seed, the epoch and the sample alone.
+
+    A sample that cannot be used is replaced by a random other one. Were that draw always the same, two bad samples could send
+    for each other forever; so the visits that a process pays to a sample within an epoch are counted and seeded, too.
+    """
 
     def __init__(self, state: torch.Tensor):
         self.state = state  # (2,) in shared memory: seed and epoch, written by the process that trains
+        self._epoch: int | None = None
+        self._visits: Counter[int] = Counter()
 
     def __call__(self, results: dict) -> dict:
         if 'sample_idx' in results:
-            seed_everything(*self.state.tolist(), int(results['sample_idx']))
+            seed, epoch = self.state.tolist()
+            if epoch != self._epoch:
+                self._epoch = epoch
+                self._visits.clear()
+            idx = int(results['sample_idx'])
+            seed_everything(seed, epoch, idx, self._visits[idx])
+            self._visits[idx] += 1
         return results
 
 
@@ -48,6 +61,7 @@ class ResumableRandomnessHook(Hook):
 
     Shuffling, augmentation and the model's own draws follow from (seed, epoch, sample) or (seed, iteration), whatever the
     number of data loading workers and however often the run was stopped. A resumed run takes over the seed in its checkpoint.
+    (Where bad samples have to be replaced, the number of workers has to stay the same, too.)
     Augmentation needs an epoch-based loop and data sets that number their samples, as mmengine's do.
     """
 

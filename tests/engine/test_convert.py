@@ -8,6 +8,7 @@ from sapiens_mm.engine.atomic_file import atomic_path
 from sapiens_mm.engine.checkpoint import bare_backbone, load_backbone, load_model, read_checkpoint
 from sapiens_mm.engine.convert import convert
 from sapiens_mm.engine.safe_load import torch_load
+from sapiens_mm.pose.skeletons import get_skeleton
 from tests.apis.support import Evil, build, raw_pretraining, write_pose
 from tests.support import load_tool
 
@@ -55,7 +56,9 @@ def test_training_state_is_dropped_and_numpy_meta_becomes_plain(released, tmp_pa
     report = convert(str(tmp_path / 'epoch_1.pth'), tmp_path / 'out.pth')
     assert set(report['entries_left_out']) == {'optimizer', 'message_hub', 'param_schedulers'}
     out = torch.load(tmp_path / 'out.pth', weights_only=True)
-    assert set(out) == {'state_dict', 'meta'} and out['meta']['dataset_meta']['sigmas'] == [1.] * 17
+    assert set(out) == {'state_dict', 'meta'}
+    sigmas = out['meta']['dataset_meta']['sigmas']
+    assert type(sigmas) is list and sigmas == pytest.approx(get_skeleton(17).sigmas)
 
 
 def test_averaged_and_raw(tmp_path):

@@ -93,3 +93,17 @@ def test_the_models_own_draws_follow_from_the_iteration():
 
 def test_large_and_negative_numbers_seed():
     seed_everything(2**40, -3, 0)
+
+
+class Picky(Draws):
+    """Only the last sample can be used."""
+
+    def prepare_data(self, idx):
+        sample = super().prepare_data(idx)
+        return sample if idx == 2 else None
+
+
+def test_bad_samples_do_not_send_for_each_other_forever():
+    for seed in range(20):
+        data = Picky(pipeline=[draw], serialize_data=False, max_refetch=100)
+        np.testing.assert_array_equal(epochs(data, seed), epochs(Picky(pipeline=[draw], serialize_data=False), seed))

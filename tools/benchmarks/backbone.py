@@ -33,7 +33,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmpretrain.models.backbones import VisionTransformer
-    arch = dict(embed_dims=192, num_layers=6, num_heads=3, feedforward_channels=768) if args.arch == 'tiny' else dict(SIZES[args.arch])
+    tiny = dict(embed_dims=192, num_layers=6, num_heads=3, feedforward_channels=768)
+    arch = tiny if args.arch == 'tiny' else dict(SIZES[args.arch])
     if args.layers:
         arch['num_layers'] = args.layers
     size = tuple(args.size)
