@@ -19,7 +19,7 @@ from sapiens_mm.engine.checkpoint import latest_checkpoint
 from sapiens_mm.engine.cli import UserError, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = 'configs/pose/td-hm_sapiens-tiny_1xb8-18e_toy308-192x144.py'
+CONFIG = 'configs/pose/td-hm_sapiens-tiny_1xb8-10e_toy308-192x144.py'
 _TRAIN_LINE = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\].*? loss: ([\d.e-]+)')
 _TEST_LINE = re.compile(r'Epoch\((?:val|test)\)')
 _FIGURE = re.compile(r'keypoints308/(\S+): ([\d.-]+)')

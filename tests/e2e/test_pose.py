@@ -15,7 +15,7 @@ from sapiens_mm.engine.cli import run_tool
 from sapiens_mm.toy.dataset import make_toy_dataset
 from tests.support import ROOT, load_tool
 
-CONFIG = 'configs/pose/td-hm_sapiens-tiny_1xb8-18e_toy308-192x144.py'
+CONFIG = 'configs/pose/td-hm_sapiens-tiny_1xb8-10e_toy308-192x144.py'
 LOSS = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/\d+\].* loss: ([\d.e-]+)')
 
 

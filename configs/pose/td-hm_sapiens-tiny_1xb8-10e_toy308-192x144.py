@@ -22,7 +22,7 @@ data_root = 'data/toy/'
 train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(num_workers=1, dataset=dict(data_root=data_root, pipeline=val_pipeline))
 test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=18, val_interval=18)
+train_cfg = dict(max_epochs=10, val_interval=10)
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3, weight_decay=0.05), paramwise_cfg=dict(layer_decay_rate=1.))
-param_scheduler = [dict(type='LinearLR', end=50, start_factor=0.01, by_epoch=False), dict(type='CosineAnnealingLR', T_max=18)]
+param_scheduler = [dict(type='LinearLR', end=50, start_factor=0.01, by_epoch=False), dict(type='CosineAnnealingLR', T_max=10)]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=4))
