@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 
 def run(arguments: list[str], log: Path, on_line) -> str:
     """Run a tool of this repository, its output in ``log``; raise with its last words where it fails."""
-    with open(log, 'w') as file:
+    with open(log, 'w', buffering=1) as file:
         process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                    cwd=ROOT, env={**os.environ, 'PYTHONUNBUFFERED': '1', 'PYTHONWARNINGS': 'ignore'})
         try:

@@ -93,7 +93,7 @@ def near_types(message: str) -> str:
     everywhere = {name: name.rpartition('.')[2] for root in vars(roots).values() if isinstance(root, Registry)
                   and root.name == kind for name in _all_names(root)}
     near = set(get_close_matches(wrong.rpartition('.')[2], set(everywhere.values()), 3, 0.7))
-    spelled = sorted(name.removeprefix(f'{scope}.') if hasattr(str, 'removeprefix') else name
+    spelled = sorted(name.removeprefix(f'{scope}.')
                      for name, bare in everywhere.items() if bare in near)
     return (f'type {wrong!r} is not registered as a {kind} in scope {scope!r}' +
             (f'; near it: {", ".join(spelled)}' if spelled else ''))
