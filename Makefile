@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 export OMP_NUM_THREADS ?= 2
 # Training on a CPU allocates and frees large tensors all the time. Keeping the memory instead of handing it back to the kernel
-# makes it several times faster on virtual machines (glibc; ignored elsewhere).
+# made it several times faster on a loaded virtual machine (glibc; ignored elsewhere).
 export MALLOC_MMAP_MAX_ ?= 0
 export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 export MALLOC_TOP_PAD_ ?= 268435456
