@@ -3,33 +3,43 @@
 Four steps, each of which leaves files that are either there whole or not at all, so that whatever was interrupted is done again and
 nothing else is:
 
-1. ``detect``, for each unit of the source (a shard, or some thousand paths): ``rows/UNIT.jsonl``, a row for each picture.
+1. ``detect``, for each unit of the source (a shard, or some thousand paths): ``hashes/UNIT.npy``, then ``rows/UNIT.jsonl`` with a
+   row for each picture.
 2. ``deduplicate``, once: ``duplicates.npy``, which pictures look like an earlier one.
-3. ``write``, for each unit: ``shards/UNIT.tar`` with the pictures that stay, and the sidecar ``shards/UNIT.jsonl``.
+3. ``write``, for each unit: ``shards/UNIT.tar`` with the pictures that stay, ``counts/UNIT.json`` for the report, then the sidecar
+   ``shards/UNIT.jsonl``.
 4. ``report``, once: ``report.md`` and ``shards/shards.json``.
 """
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from glob import escape
 from importlib import import_module
+from itertools import combinations
+from math import comb
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from sapiens_mm.engine.atomic_file import atomic_path
+from sapiens_mm.engine.bad_samples import is_cut_off
 from sapiens_mm.pretrain.dataset import HumanImages
 from sapiens_mm.pretrain.shards import PICTURES, read_pictures, write_shard_index
 from sapiens_mm.pretrain.sidecar import QualityFilter
 
 Detector = Callable[[list[np.ndarray]], list[tuple[np.ndarray, np.ndarray]]]
 _BITS = np.array([bin(i).count('1') for i in range(2**16)], np.uint8)
-_WORST_BUCKET = 2048  # more pictures than that with the same part of a hash are compared with its first so many only
+_PAIRS = 2**22  # that are compared at once
+_SIDES = (0, 300, 400, 600, 800, 1200, 1600, 2400)  # bounds of the report's table, pixels
+_EXAMPLES = 12  # pictures of each kind in the report
 
 
 def build_callable(cfg: dict) -> Callable:
@@ -55,22 +65,24 @@ class RTMDetPerson:
         weights: Its checkpoint; downloaded where None and ``model`` is a name.
         device: Such as ``'cuda:0'``.
         label: Index of the class person.
+        min_score: Boxes below that are not kept: there are hundreds on each picture.
     """
 
-    def __init__(self, model: str = 'rtmdet-m', weights: str | None = None, device: str = 'cpu', label: int = 0):
+    def __init__(self, model: str = 'rtmdet-m', weights: str | None = None, device: str = 'cpu', label: int = 0,
+                 min_score: float = 0.3):
         try:
             from mmdet.apis import DetInferencer
         except ImportError:
             raise ValueError('RTMDetPerson needs mmdet: pip install mmdet==3.3.0; or name another detector in the config') from None
-        self.label = label
+        self.label, self.min_score = label, min_score
         self.inferencer = DetInferencer(model, weights, device=device, show_progress=False)
 
     def __call__(self, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Boxes (N, 4), x1 y1 x2 y2 in pixels, and scores (N,) of each BGR picture."""
-        found = self.inferencer(images, batch_size=len(images), return_datasamples=True, no_save_vis=True)['predictions']
         out = []
-        for sample in found:
-            people = sample.pred_instances[sample.pred_instances.labels == self.label]
+        for sample in self.inferencer(images, batch_size=len(images), return_datasamples=True, no_save_vis=True)['predictions']:
+            found = sample.pred_instances
+            people = found[(found.labels == self.label) & (found.scores >= self.min_score)]
             out.append((people.bboxes.cpu().numpy(), people.scores.cpu().numpy()))
         return out
 
@@ -86,23 +98,57 @@ def perceptual_hash(image: np.ndarray) -> int:
 def find_duplicates(hashes: np.ndarray, max_distance: int) -> np.ndarray:
     """Which hashes differ from an earlier one in ``max_distance`` bits at most: (N,) uint64 -> (N,) bool.
 
-    Two such hashes agree in one of ``max_distance + 1`` parts, so only hashes that share a part are compared.
+    Cut into P parts, two such hashes agree in P - ``max_distance`` of them at least, so only those that share so many parts are
+    compared. Needs some 50 bytes a hash.
     """
-    duplicate = np.zeros(len(hashes), bool)
-    parts = np.array_split(np.arange(64), max_distance + 1)
-    for part in parts:
-        key = (hashes >> np.uint64(part[0])) & np.uint64((1 << len(part)) - 1)
+    values, first = np.unique(hashes, return_index=True)
+    duplicate = np.ones(len(hashes), bool)
+    duplicate[first] = False
+    if not max_distance:
+        return duplicate
+    first.sort()
+    values = hashes[first]  # each once, in order of appearance
+    for key in _shared_parts(values, max_distance):
         order = np.argsort(key, kind='stable')  # of one key, the earlier first
-        starts = np.flatnonzero(np.append(True, np.diff(key[order]) != 0))
-        for first, last in zip(starts, np.append(starts[1:], len(order))):
-            bucket = order[first:last]
-            for begin in range(1, len(bucket), _WORST_BUCKET):
-                mine = bucket[begin:begin + _WORST_BUCKET]
-                others = bucket[:min(begin + _WORST_BUCKET, _WORST_BUCKET)]
-                different = hashes[mine][:, None] ^ hashes[others][None]
-                distance = _BITS[different.view(np.uint16)].reshape(*different.shape, 4).sum(2, dtype=np.uint8)
-                duplicate[mine] |= ((distance <= max_distance) & (others[None] < mine[:, None])).any(1)
+        key = key[order]
+        here, step = np.flatnonzero(key[1:] == key[:-1]), 1
+        while len(here):
+            for pairs in np.array_split(here, -(-len(here) // _PAIRS)):
+                earlier, later = order[pairs], order[pairs + step]
+                different = (values[earlier] ^ values[later]).view(np.uint16)
+                near = _BITS[different].reshape(-1, 4).sum(1) <= max_distance
+                duplicate[first[later[near]]] = True
+            step += 1
+            here = here[here + step < len(key)]
+            here = here[key[here] == key[here + step]]
     return duplicate
+
+
+def _shared_parts(values: np.ndarray, max_distance: int) -> Iterator[np.ndarray]:
+    """For each choice of parts in which two near hashes may agree, the bits of those parts."""
+
+    def cost(parts: int) -> float:
+        agree = parts - max_distance
+        # Sorting, and pairs that agree by chance. Hashes of real pictures are not spread evenly: three quarters of the bits count.
+        return comb(parts, agree) * (30 * len(values) + len(values)**2 / 2**(0.75 * 64 * agree / parts + 1))
+
+    parts = min(range(max_distance + 1, max_distance + 5), key=cost)
+    masks = [np.uint64(sum(1 << int(bit) for bit in bits)) for bits in np.array_split(np.arange(64), parts)]
+    for chosen in combinations(masks, parts - max_distance):
+        yield values & np.bitwise_or.reduce(chosen)
+
+
+def decode(content: bytes | None) -> np.ndarray | None:
+    """A picture file's content as (H, W, 3) BGR, upright; None where it cannot be decoded or ends early."""
+    if not content or is_cut_off(content):
+        return None
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # such as a picture of more pixels than OpenCV takes
+        return None
+
+
+DAMAGED = '(the rest of a damaged shard)'
 
 
 class Source:
@@ -122,23 +168,38 @@ class Source:
         self.units = [shard.stem for shard in self.shards] if self.shards else [
             f'part-{i:06d}' for i in range(-(-len(self.index) // unit_size))]
 
-    def read(self, unit: str, wanted: Callable[[str], bool] = lambda key: True) -> Iterator[tuple[str, bytes | None]]:
-        """Name and content of the pictures of a unit, in order; None for those that cannot be read."""
-        number = self.units.index(unit)
+    def fingerprint(self) -> str:
+        """Changes when pictures or shards come, go or change places."""
+        digest = hashlib.sha256(f'{len(self.shards)} {self.unit_size}'.encode())
+        for shard in self.shards:
+            digest.update(f'{shard.name} {shard.stat().st_size}'.encode(errors='surrogateescape'))
+        if self.index is not None:
+            digest.update(f'{len(self.index)} {self.index.size}'.encode())
+        return digest.hexdigest()[:16]
+
+    def read(self, unit: str, wanted: Callable[[int], bool] = lambda number: True) -> Iterator[tuple[int, str, bytes | None]]:
+        """Number in the unit, name and content of its pictures, in order; no content for those that cannot be read.
+
+        A shard that is damaged ends with one more that stands for all that cannot be reached.
+        """
+        place = self.units.index(unit)
         if self.shards:
+            following = 0
             try:
-                for _, key, content in read_pictures(self.shards[number], lambda ordinal, key: wanted(key)):
-                    yield key, content
-            except (tarfile.ReadError, OSError) as error:
-                yield f'(the rest of the shard: {error})', None
+                for number, key, content in read_pictures(self.shards[place], lambda number, key: wanted(number)):
+                    following = number + 1
+                    yield number, key, content
+            except (tarfile.ReadError, OSError):
+                yield following, DAMAGED, None
             return
-        for i in range(number * self.unit_size, min((number + 1) * self.unit_size, len(self.index))):
-            path = self.index[i]
-            if wanted(path):
+        start = place * self.unit_size
+        for number in range(min(self.unit_size, len(self.index) - start)):
+            if wanted(number):
+                path = self.index[start + number]
                 try:
-                    yield path, (self.root / path).read_bytes()
+                    yield number, path, (self.root / path).read_bytes()
                 except OSError:
-                    yield path, None
+                    yield number, path, None
 
 
 class Curator:
@@ -168,15 +229,14 @@ class Curator:
         self._detector_cfg, self._filter_cfgs = dict(detector), [dict(f) for f in filters]
         self._detector: Detector | None = None
         settings = json.loads(json.dumps(dict(
-            source=os.path.abspath(source.root), units=len(source.units), detector=self._detector_cfg, quality=quality or {},
+            source=os.path.abspath(source.root), pictures=source.fingerprint(), detector=self._detector_cfg, quality=quality or {},
             filters=self._filter_cfgs, max_distance=max_distance, batch_size=batch_size), default=str))
         file = self.out / 'settings.json'
         if file.is_file():
             kept = json.loads(file.read_text())
             changed = [key for key in settings if kept.get(key) != settings[key]]
             if changed:
-                raise ValueError(f'{out} was begun with another {", ".join(changed)}; give a new folder, or the settings of '
-                                 f'{file}')
+                raise ValueError(f'{out} was begun with other {", ".join(changed)}; give a new folder, or what {file} says')
         else:
             with atomic_path(file) as partial:
                 partial.write_text(json.dumps(settings, indent=1))
@@ -187,24 +247,34 @@ class Curator:
         if target.is_file():
             return False
         _sweep(target)
+        _sweep(self._hash_file(unit))
         if self._detector is None:
             self._detector = build_callable(self._detector_cfg)
             self._filters = [build_callable(cfg) for cfg in self._filter_cfgs]
-        with atomic_path(target) as partial, open(partial, 'w') as file:
-            waiting: list[tuple[str, np.ndarray | None]] = []
-            for key, content in self.source.read(unit):
-                waiting.append((key, cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None))
-                if len(waiting) == self.batch_size:
-                    self._write_rows(file, waiting)
-                    waiting = []
-            self._write_rows(file, waiting)
-            file.flush()
-            os.fsync(file.fileno())
+        hashes: list[int] = []
+        with atomic_path(target) as partial:
+            with open(partial, 'w') as file:
+                waiting: list[tuple[str, np.ndarray | None]] = []
+                for _, key, content in self.source.read(unit):
+                    waiting.append((key, decode(content)))
+                    if len(waiting) == self.batch_size:
+                        hashes += self._write_rows(file, waiting)
+                        waiting = []
+                hashes += self._write_rows(file, waiting)
+                file.flush()
+                os.fsync(file.fileno())
+            with atomic_path(self._hash_file(unit)) as hash_file:
+                np.save(hash_file, np.array(hashes, np.uint64))
         return True
 
-    def _write_rows(self, file, pictures: list[tuple[str, np.ndarray | None]]) -> None:
+    def _hash_file(self, unit: str) -> Path:
+        return self.out / 'hashes' / f'{unit}.npy'
+
+    def _write_rows(self, file, pictures: list[tuple[str, np.ndarray | None]]) -> list[int]:
+        """Rows of some pictures; returns the hashes of those that are good."""
         readable = [image for _, image in pictures if image is not None]
         found = iter(self._detector(readable) if readable else ())
+        hashes = []
         for key, image in pictures:
             if image is None:
                 row = dict(path=key, boxes=[], scores=[], rejected='unreadable')
@@ -215,9 +285,12 @@ class Curator:
                            scores=np.asarray(scores, float).ravel().round(4).tolist())
                 row['flags'] = [flag for flag in (f(image) for f in self._filters) if flag]
                 row['people'] = self.quality.people(row)
-                row['hash'] = f'{perceptual_hash(image):016x}'
+                value = perceptual_hash(image)
+                row['hash'] = f'{value:016x}'
                 row['rejected'] = self._reason(row)
+                hashes += [] if row['rejected'] else [value]
             file.write(json.dumps(row) + '\n')
+        return hashes
 
     def _reason(self, row: dict) -> str | None:
         """Why a picture is left out."""
@@ -231,18 +304,23 @@ class Curator:
 
     def rows(self, unit: str) -> list[dict]:
         """What :meth:`detect` has found in a unit."""
-        file = self.out / 'rows' / f'{unit}.jsonl'
-        if not file.is_file():
-            raise FileNotFoundError(f'{file} is not there yet: run the step detect on all units first')
+        file = self._detected(unit, self.out / 'rows' / f'{unit}.jsonl')
         return [json.loads(line) for line in file.read_text().splitlines()]
+
+    def _detected(self, unit: str, file: Path) -> Path:
+        """A file of a unit that :meth:`detect` is done with."""
+        rows = self.out / 'rows' / f'{unit}.jsonl'
+        if not rows.is_file():
+            raise FileNotFoundError(f'{rows} is not there yet: run the step detect on all units first')
+        return file
 
     def deduplicate(self) -> bool:
         """Find near duplicates among all pictures that would stay; False if that was done before."""
         target = self.out / 'duplicates.npy'
         if target.is_file():
             return False
-        chunks = [np.array([int(row['hash'], 16) for row in self.rows(unit) if not row['rejected']], np.uint64)
-                  for unit in self.source.units]
+        _sweep(target)
+        chunks = [np.load(self._detected(unit, self._hash_file(unit))) for unit in self.source.units]
         hashes = np.concatenate([np.zeros(0, np.uint64), *chunks])
         duplicate = np.zeros(len(hashes), bool) if self.max_distance is None else find_duplicates(hashes, self.max_distance)
         ends = np.cumsum([len(chunk) for chunk in chunks])
@@ -272,91 +350,121 @@ class Curator:
         sidecar = self.out / 'shards' / f'{unit}.jsonl'
         if sidecar.is_file():
             return False
-        _sweep(sidecar)
-        good = {row['path']: row for row in self.judged(unit) if not row['rejected']}
+        for file in (sidecar, self._count_file(unit)):
+            _sweep(file)
+        rows = self.judged(unit)
         lines = []
         with atomic_path(self.out / 'shards' / f'{unit}.tar') as partial:
             with tarfile.open(partial, 'w', format=tarfile.PAX_FORMAT) as tar:
-                for number, (key, content) in enumerate(self.source.read(unit, good.__contains__)):
-                    row = good.get(key)
-                    if row is None or content is None:
+                for number, key, content in self.source.read(unit, lambda n: n < len(rows) and not rows[n]['rejected']):
+                    if content is None:  # readable when it was looked at, and not now
+                        rows[number]['rejected'] = 'unreadable'
                         continue
+                    if rows[number]['path'] != key:
+                        raise ValueError(f'{self.source.root} has changed: picture {number} of {unit} was {rows[number]["path"]} '
+                                         f'and is {key}. Give a new folder for the result')
                     name, ending = f'{unit.replace(".", "_")}-{number:06d}', os.path.splitext(key)[1].lower()
                     member = tarfile.TarInfo(name + (ending if ending in PICTURES else _ending(content)))
                     member.size = len(content)
                     tar.addfile(member, io.BytesIO(content))
-                    row = {**row, 'path': name, 'source': key}
+                    row = {**rows[number], 'path': name, 'source': key}
                     del row['rejected']
                     lines.append(json.dumps(row) + '\n')
-        with atomic_path(sidecar) as partial:  # the last, as the sign that both are there
+        with atomic_path(self._count_file(unit)) as partial:
+            partial.write_text(json.dumps(self._counts(rows)))
+        with atomic_path(sidecar) as partial:  # the last, as the sign that all are there
             partial.write_text(''.join(lines))
         return True
 
-    def report(self, samples: int = 12) -> dict:
+    def _count_file(self, unit: str) -> Path:
+        return self.out / 'counts' / f'{unit}.json'
+
+    def _counts(self, rows: list[dict]) -> dict:
+        """What the report needs to know of a unit."""
+        reasons, people, sides = Counter(), Counter(), []
+        examples: dict[str, list] = {}
+        for number, row in enumerate(rows):
+            reason = row['rejected'] or 'kept'
+            reasons[reason] += 1
+            if reason != 'unreadable' and len(examples.setdefault(reason, [])) < _EXAMPLES:
+                examples[reason].append((number, row['boxes'], row['scores']))
+            if reason == 'kept':
+                people[row['people']] += 1
+                sides += [min(x2 - x1, y2 - y1) for (x1, y1, x2, y2), score in zip(row['boxes'], row['scores'])
+                          if score > self.quality.min_score]
+        return dict(reasons=reasons, people=people, sides=np.histogram(sides, [*_SIDES, np.inf])[0].tolist(), examples=examples)
+
+    def report(self) -> dict:
         """Write ``report.md`` with its pictures, and the index of the shards; returns the counts."""
-        reasons, people, sides, shards = Counter(), Counter(), [], []
-        examples: dict[str, list[tuple[str, dict]]] = {}
+        reasons, people, sides = Counter(), Counter(), np.zeros(len(_SIDES), np.int64)
+        shards, units_of = [], {}
         for unit in self.source.units:
-            kept = 0
-            for row in self.judged(unit):
-                reason = row['rejected'] or 'kept'
-                reasons[reason] += 1
-                found = examples.setdefault(reason, [])
-                if reason != 'unreadable' and len(found) < samples:
-                    found.append((unit, row))
-                if row['rejected'] is None:
-                    kept += 1
-                    people[row['people']] += 1
-                    sides += [min(x2 - x1, y2 - y1) for (x1, y1, x2, y2), score in zip(row['boxes'], row['scores'])
-                              if score > self.quality.min_score]
-            shards.append((f'{unit}.tar', kept))
+            counts = self._written(unit)
+            reasons.update(counts['reasons'])
+            people.update({int(number): count for number, count in counts['people'].items()})
+            sides += counts['sides']
+            shards.append((f'{unit}.tar', counts['reasons'].get('kept', 0)))
+            for reason in counts['examples']:
+                units_of.setdefault(reason, []).append(unit)
         write_shard_index(self.out / 'shards', shards)
         total = sum(reasons.values())
         lines = ['# Curation report', '', f'{total} pictures of `{self.source.root}` looked at, {reasons["kept"]} kept '
                  f'({reasons["kept"] / max(total, 1):.1%}) in {len(shards)} shards.', '']
-        lines += _table('Outcome', reasons.most_common(), total)
-        lines += _table('People in a kept picture', sorted(people.items()), reasons['kept'])
-        edges = [0, 300, 400, 600, 800, 1200, 1600, 2400, np.inf]
-        counts = np.histogram(sides, edges)[0]
-        lines += _table('Shorter side of a person in kept pictures, pixels', [
-            (f'{a:.0f} to {b:.0f}' if b < np.inf else f'over {a:.0f}', int(c))
-            for a, b, c in zip(edges, edges[1:], counts)], len(sides))
-        for reason in sorted(examples, key=lambda r: (r != 'kept', r)):
-            if examples[reason]:
-                name = f'report/{reason.replace(" ", "_").replace("/", "_")}.jpg'
-                with atomic_path(self.out / name) as partial:
-                    cv2.imwrite(str(partial), self._sheet(examples[reason]))
-                lines += [f'## {reason}', '', f'![{reason}]({name})', '']
+        lines += _table('Outcome', 'pictures', sorted(reasons.items(), key=lambda item: (-item[1], item[0])), total)
+        lines += _table('People in a kept picture', 'pictures', sorted(people.items()), reasons['kept'])
+        names = [f'{a} to {b}' for a, b in zip(_SIDES, _SIDES[1:])] + [f'over {_SIDES[-1]}']
+        lines += _table('Shorter side of a person in kept pictures, pixels', 'people', list(zip(names, sides.tolist())),
+                        int(sides.sum()))
+        for reason in sorted(units_of, key=lambda r: (r != 'kept', r)):
+            name = f'report/{re.sub("[^A-Za-z0-9-]+", "_", reason)}.jpg'
+            with atomic_path(self.out / name) as partial:
+                cv2.imwrite(str(partial), self._sheet(reason, units_of[reason]))
+            lines += [f'## {reason}', '', f'![{reason}]({name})', '']
         with atomic_path(self.out / 'report.md') as partial:
             partial.write_text('\n'.join(lines))
         return dict(reasons)
 
-    def _sheet(self, examples: list[tuple[str, dict]], side: int = 200) -> np.ndarray:
-        """Small pictures with their boxes, four in a row."""
-        sheet = np.full((-(-len(examples) // 4) * side, 4 * side, 3), 255, np.uint8)
-        for i, (unit, row) in enumerate(examples):
-            _, content = next(self.source.read(unit, row['path'].__eq__))
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-            for (x1, y1, x2, y2), score in zip(row['boxes'], row['scores']):
-                if score > 0.3:
-                    colour = (0, 200, 0) if score > self.quality.min_score else (0, 0, 220)
-                    cv2.rectangle(image, (int(x1), int(y1)), (int(x2), int(y2)), colour, max(2, max(image.shape) // 100))
-            scale = side / max(image.shape[:2])
-            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:side, :side]
-            sheet[i // 4 * side:i // 4 * side + small.shape[0], i % 4 * side:i % 4 * side + small.shape[1]] = small
+    def _written(self, unit: str) -> dict:
+        """The counts of a unit that :meth:`write` is done with."""
+        sidecar = self.out / 'shards' / f'{unit}.jsonl'
+        if not sidecar.is_file():
+            raise FileNotFoundError(f'{sidecar} is not there yet: run the step write on all units first')
+        return json.loads(self._count_file(unit).read_text())
+
+    def _sheet(self, reason: str, units: list[str], side: int = 200) -> np.ndarray:
+        """Small pictures with their boxes, four in a row, from all over the source."""
+        tiles = []
+        chosen = Counter(units[i] for i in np.linspace(0, len(units) - 1, _EXAMPLES).astype(int))
+        for unit, count in chosen.items():
+            examples = {number: (boxes, scores) for number, boxes, scores in self._written(unit)['examples'][reason][:count]}
+            for number, _, content in self.source.read(unit, examples.__contains__):
+                image = decode(content)
+                if image is None:
+                    continue
+                for (x1, y1, x2, y2), score in zip(*examples[number]):
+                    if score > 0.3:
+                        colour = (0, 200, 0) if score > self.quality.min_score else (0, 0, 220)
+                        cv2.rectangle(image, (int(x1), int(y1)), (int(x2), int(y2)), colour, max(2, max(image.shape) // 100))
+                scale = side / max(image.shape[:2])
+                size = [max(1, round(n * scale)) for n in image.shape[1::-1]]
+                tiles.append(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        sheet = np.full((max(1, -(-len(tiles) // 4)) * side, 4 * side, 3), 255, np.uint8)
+        for i, tile in enumerate(tiles):
+            sheet[i // 4 * side:i // 4 * side + tile.shape[0], i % 4 * side:i % 4 * side + tile.shape[1]] = tile
         return sheet
 
 
 def _sweep(target: Path) -> None:
     """Remove what a kill has left of a unit's files."""
-    for partial in target.parent.glob(f'.{target.stem}.*.partial.*'):
-        partial.unlink(missing_ok=True)
+    for partial in target.parent.glob(f'.{escape(target.stem)}.*'):
+        if re.fullmatch(re.escape(f'.{target.stem}.') + r'\d+\.partial\.\w+', partial.name):
+            partial.unlink(missing_ok=True)
 
 
 def _ending(content: bytes) -> str:
     return '.png' if content.startswith(b'\x89PNG') else '.jpg'
 
 
-def _table(title: str, counts: list[tuple], total: int) -> list[str]:
-    return [f'## {title}', '', '| | pictures | share |', '|---|---|---|',
+def _table(title: str, what: str, counts: list[tuple], total: int) -> list[str]:
+    return [f'## {title}', '', f'| | {what} | share |', '|---|---|---|',
             *(f'| {name} | {count} | {count / max(total, 1):.1%} |' for name, count in counts), '']

@@ -6,6 +6,8 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from glob import glob
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
 from torch.utils.data import Dataset, get_worker_info
 
-from sapiens_mm.pretrain.index import cached_index, choose_cache_dir, file_stamp, folders_stamp, walk
+from sapiens_mm.pretrain.index import cached_index, choose_cache_dir, file_stamp, folders_stamp, last_changes, locked, walk
 from sapiens_mm.pretrain.order import Plan, StreamOrder
+from sapiens_mm.pretrain.processes import process_pool
 from sapiens_mm.pretrain.sampler import Ticket
 from sapiens_mm.pretrain.shards import INDEX, PICTURES, Shards, list_pictures, pack_kept
 from sapiens_mm.pretrain.sidecar import QualityFilter, read_sidecar
@@ -83,17 +86,18 @@ class HumanImages(Dataset):
             where = self._ann_file or f'{self.data_root} ({", ".join(self._suffixes)})'
             raise ValueError(f'no pictures in {where}' + (' that pass the quality filter' if self._quality else ''))
 
-    def _fingerprint(self, notes) -> str:
-        return file_stamp(self._ann_file) if self._ann_file else folders_stamp(self.data_root, notes)
+    def _fingerprint(self, folders: Sequence[str]) -> str:
+        return file_stamp(self._ann_file) if self._ann_file else folders_stamp(last_changes(self.data_root, folders))
 
     def _paths(self) -> tuple[Iterator[bytes], Callable]:
         if not self._ann_file:
-            folders: list[str] = []
-            return walk(self.data_root, self._suffixes, folders), lambda: folders
+            visited: dict[str, int] = {}
+            return walk(self.data_root, self._suffixes, visited), lambda: (list(visited), folders_stamp(visited))
+        stamp = file_stamp(self._ann_file)
         if self._ann_file.endswith(('.parquet', '.jsonl', '.json')):
             keep = self._quality or (lambda row: True)
-            return (os.fsencode(row['path']) for row in read_sidecar(self._ann_file) if keep(row)), lambda: None
-        return self._lines(), lambda: None
+            return (os.fsencode(row['path']) for row in read_sidecar(self._ann_file) if keep(row)), lambda: (None, stamp)
+        return self._lines(), lambda: (None, stamp)
 
     def _lines(self) -> Iterator[bytes]:
         with open(self._ann_file, 'rb') as file:
@@ -150,6 +154,36 @@ class _Lane:
         self._reader = self._stream.read(np.unique(self._places[at:]))
 
 
+def _count_shard(job: tuple[str, str | None, QualityFilter | None]) -> tuple[int, str | None]:
+    """How many pictures of a shard count, and which, of its path, its sidecar and what that has to say."""
+    path, notes, quality = job
+    keys = list_pictures(path)
+    if quality is None:
+        return len(keys), None
+    good = {row['path'] for row in read_sidecar(notes) if quality(row)}
+    kept = np.array([i for i, key in enumerate(keys) if key in good], np.int32)
+    return len(kept), pack_kept(kept, len(keys))
+
+
+@contextmanager
+def _processes(jobs: int) -> Iterator[Callable]:
+    """A ``map`` over processes of this machine where there are many jobs."""
+    if jobs < 64:
+        yield map
+        return
+    with process_pool(min(os.cpu_count() or 1, 32), 'fork') as pool:
+        yield partial(pool.map, chunksize=4)
+
+
+def _whole_lines(file: Path) -> Iterator[list]:
+    """Rows of a file that processes have added to, which may have been killed within a line."""
+    for line in file.read_text().splitlines() if file.is_file() else ():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
+
+
 @DATASETS.register_module()
 class ShardedHumanImages(Dataset):
     """Pictures streamed from tar files in the layout of WebDataset.
@@ -199,36 +233,32 @@ class ShardedHumanImages(Dataset):
         self._substitute: tuple[str, bytes] | None = None
 
     def _counted(self, paths: list[str], cache_dir: Path, quality: dict | None) -> Shards:
-        """Count the pictures of each shard; shards that have not changed are not opened again."""
-        known = self._stated(paths) if self._quality is None else {}
-        spec = json.dumps([os.path.abspath(self.data_root), quality, self._sidecar])
-        file = cache_dir / f'shards-{hashlib.sha256(spec.encode()).hexdigest()[:16]}.jsonl'
-        cached = {}
-        if file.is_file():
-            cached = {row[0]: row[1:] for row in map(json.loads, file.read_text().splitlines())}
-        rows, opened = [], 0
-        for path in paths:
-            if path in known:
-                rows.append((path, '', known[path], None))
-                continue
-            notes = self._sidecar_of(path) if self._quality else None
-            stamp = file_stamp(path) + (f' {file_stamp(notes)}' if notes else '')
-            if cached.get(path, [None])[0] != stamp:
-                opened += 1
-                keys = list_pictures(path)
-                kept = None
-                if self._quality:
-                    good = {row['path'] for row in read_sidecar(notes) if self._quality(row)}
-                    kept = np.array([i for i, key in enumerate(keys) if key in good], np.int32)
-                cached[path] = [stamp, len(keys) if kept is None else len(kept), pack_kept(kept, len(keys))]
-            rows.append((path, *cached[path]))
-        if opened:
-            print_log(f'{opened} of {len(paths)} shards opened to count their pictures', 'current', logging.INFO)
-            cache_dir.mkdir(parents=True, exist_ok=True)
-            partial = file.with_name(f'{file.name}.{os.uname().nodename}.{os.getpid()}.partial')
-            partial.write_text(''.join(json.dumps(row) + '\n' for row in rows if row[1]))
-            os.replace(partial, file)
-        return Shards(paths, [row[2] for row in rows], [row[3] for row in rows])
+        """The pictures of each shard that count; shards that have not changed are not opened again."""
+        stated = self._stated(paths) if self._quality is None else {}
+        found: dict[str, tuple[int, str | None]] = {path: (count, None) for path, count in stated.items()}
+        if len(found) < len(paths):
+            spec = json.dumps([os.path.abspath(self.data_root), quality, self._sidecar])
+            file = cache_dir / f'shards-{hashlib.sha256(spec.encode()).hexdigest()[:16]}.jsonl'
+            with locked(file.with_suffix('.lock')):
+                found.update(self._count([path for path in paths if path not in found], file))
+        return Shards(paths, [found[path][0] for path in paths], [found[path][1] for path in paths])
+
+    def _count(self, paths: list[str], file: Path) -> dict[str, tuple[int, str | None]]:
+        """Count shards, and add each to ``file`` at once, so that an interrupted count goes on."""
+        cached = {row[0]: row[1:] for row in _whole_lines(file)}
+        sidecars = {path: self._sidecar_of(path) if self._quality else None for path in paths}
+        stamps = {path: file_stamp(path) + (f' {file_stamp(notes)}' if notes else '') for path, notes in sidecars.items()}
+        jobs = [(path, sidecars[path], self._quality) for path in paths if cached.get(path, [None])[0] != stamps[path]]
+        if jobs:
+            print_log(f'{len(jobs)} of {len(paths)} shards are opened to count their pictures', 'current', logging.INFO)
+            with open(file, 'a') as journal, _processes(len(jobs)) as run:
+                for number, ((path, *_), result) in enumerate(zip(jobs, run(_count_shard, jobs)), 1):
+                    cached[path] = [stamps[path], *result]
+                    journal.write(f'\n{json.dumps([path, *cached[path]])}\n')  # a kill may have left half a line
+                    journal.flush()
+                    if number % 1000 == 0:
+                        print_log(f'{number} of {len(jobs)} shards counted', 'current', logging.INFO)
+        return {path: tuple(cached[path][1:]) for path in paths}
 
     def _stated(self, paths: list[str]) -> dict[str, int]:
         """Shard -> number of pictures that ``shards.json`` states."""

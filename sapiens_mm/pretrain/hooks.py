@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop
+from torch.nn.parallel import DistributedDataParallel
 
 from sapiens_mm.pretrain.order import Stage
 from sapiens_mm.pretrain.sampler import ResumableSampler, StreamBatchSampler
@@ -23,6 +25,9 @@ class DataPositionHook(Hook):
     when the run stopped does not count, and what was trained on after the last checkpoint is repeated, as the weights have
     forgotten it. Only the few samples that fill up the last batches of an interruption come twice. For epoch-based training with a
     ``sapiens_mm.ResumableSampler``; checkpoints within epochs come from the checkpoint hook's ``by_epoch=False``.
+
+    Where the resumed run has another number of iterations in an epoch, because the number of processes or the batch size has
+    changed, its schedules go on at the same share of the training, with the learning rate of the new batch size.
     """
 
     priority = 'NORMAL'  # before the checkpoint
@@ -57,13 +62,17 @@ class DataPositionHook(Hook):
         stages = [*sampler.stages, Stage(get_world_size(), loader.num_workers, batch_size, self._batches)]
         checkpoint[_KEY] = dict(
             epoch=sampler.epoch + self._ended, seed=sampler.seed, stages=[] if self._ended else [list(s) for s in stages],
-            size=sampler.size, order_key=getattr(loader.dataset, 'order_key', ''))
+            size=sampler.size, order_key=getattr(loader.dataset, 'order_key', ''), iterations=len(loader))
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Take up the position of a checkpoint that the run resumes from."""
         position = checkpoint.get(_KEY)
         if not runner._resume or position is None:
             return
+        iterations = len(runner.train_dataloader)  # in an epoch
+        before = position.get('iterations', iterations)
+        if iterations != before:
+            _change_pace(runner, checkpoint, iterations / before)
         sampler, dataset = self._sampler(runner), runner.train_dataloader.dataset
         if (position['size'], position['order_key']) != (sampler.size, getattr(dataset, 'order_key', '')):
             runner.logger.warning('the data set is not the one that the checkpoint was trained on: its epoch starts again')
@@ -80,12 +89,38 @@ class DataPositionHook(Hook):
         return sampler if isinstance(sampler, ResumableSampler) else None
 
 
+def _change_pace(runner, checkpoint: dict, pace: float) -> None:
+    """Rewrite a checkpoint for a run that has ``pace`` times the iterations in an epoch.
+
+    mmengine would go on with the old run's schedules, counted in its iterations, and with its learning rate.
+    """
+    meta, fresh, schedulers = checkpoint['meta'], runner.optim_wrapper, runner.param_schedulers or []
+    if 'optimizer' not in checkpoint or not hasattr(fresh, 'optimizer') or not isinstance(schedulers, list):
+        runner.logger.warning(f'an epoch has {pace:.3g} times the iterations that it had; the schedules are not adapted to that')
+        return
+    meta['iter'] = round(meta['iter'] * pace)
+    for group, now in zip(checkpoint['optimizer']['param_groups'], fresh.optimizer.param_groups):
+        if 'initial_lr' in group and 'initial_lr' in now:
+            group['lr'] *= now['initial_lr'] / group['initial_lr']
+            group['initial_lr'] = now['initial_lr']
+    for number, scheduler in enumerate(schedulers):
+        step = checkpoint['param_schedulers'][number]['_global_step']
+        if not scheduler.by_epoch:
+            step = round(step * pace)
+        # All else is the new scheduler's own: its length in iterations, the values that it starts from.
+        checkpoint['param_schedulers'][number] = dict(
+            _global_step=step, last_step=max(min(step, scheduler.end - 1) - scheduler.begin, -1))
+    runner.logger.info(f'an epoch has {pace:.3g} times the iterations that it had: going on at iteration {meta["iter"]}, with '
+                       f'a learning rate of {checkpoint["optimizer"]["param_groups"][0]["lr"]:.4g}')
+
+
 @HOOKS.register_module()
 class ReconstructionHook(Hook):
     """Draw the first pictures of a training batch with patches hidden, and what the model makes of them.
 
     Goes to the backends of the run's visualiser: files below the work directory, TensorBoard. The run's numbers stay what they are
-    without the hook. For one device and data-parallel training; a sharded model cannot run on one process alone.
+    without the hook. For one device and data-parallel training: a model that is sharded over processes cannot run on one of them
+    alone, and is not drawn.
 
     Args:
         interval: Iterations from one drawing to the next; the first is drawn too.
@@ -101,8 +136,15 @@ class ReconstructionHook(Hook):
                              f'{interval}, {max_samples} and {list(mask_ratios)}')
         self.interval, self.max_samples, self.mask_ratios = interval, max_samples, tuple(mask_ratios)
 
+    def before_train(self, runner) -> None:
+        """Stand by where the model is sharded."""
+        self._whole = not is_model_wrapper(runner.model) or isinstance(runner.model, DistributedDataParallel)
+        if not self._whole:
+            runner.logger.warning(f'ReconstructionHook draws nothing: a {type(runner.model).__name__} cannot run on one process '
+                                  'alone; use tools/visualizations/reconstruct.py on its checkpoints')
+
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Draw at iteration 0 and at every interval."""
-        if is_main_process() and runner.iter % self.interval == 0:
+        if self._whole and is_main_process() and runner.iter % self.interval == 0:
             picture = draw_reconstructions(runner.model, data_batch['inputs'][:self.max_samples], self.mask_ratios)
             runner.visualizer.add_image('reconstruction', picture, step=runner.iter)

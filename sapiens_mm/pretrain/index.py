@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,6 +48,11 @@ class PathIndex:
 
     def __len__(self) -> int:
         return len(self._ends)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all paths."""
+        return len(self._blob)
 
     def __getitem__(self, i: int) -> str:
         start = int(self._ends[i - 1]) if i else 0
@@ -95,10 +100,10 @@ def cached_index(cache_dir: str | Path, name: str, fingerprint, paths) -> PathIn
         fingerprint: ``fingerprint(notes)`` gives a string that changes whenever the paths may have changed. ``notes`` are
             those of the cached index, None where there is none.
         paths: ``paths()`` gives an iterator over the paths as bytes, and a function that tells, when the iterator is
-            exhausted, the notes (plain data) that the fingerprint needs next time.
+            exhausted, the notes (plain data) that the fingerprint needs next time, and the fingerprint of what was read.
     """
     cache_dir = Path(cache_dir)
-    with _locked(cache_dir / f'{name}.lock'):
+    with locked(cache_dir / f'{name}.lock'):
         home = cache_dir / name
         note_file = home / 'notes.json'
         if note_file.is_file():
@@ -108,11 +113,10 @@ def cached_index(cache_dir: str | Path, name: str, fingerprint, paths) -> PathIn
             print_log(f'{home} is no longer current and is built again', 'current', logging.INFO)
         start, building = time.perf_counter(), cache_dir / f'{name}.partial'
         shutil.rmtree(building, ignore_errors=True)
-        iterator, notes = paths()
+        iterator, finish = paths()
         count = build_index(building, iterator)
-        kept = dict(format=_FORMAT, count=count, notes=notes())
-        kept['fingerprint'] = fingerprint(kept['notes'])
-        (building / 'notes.json').write_text(json.dumps(kept))
+        notes, read = finish()
+        (building / 'notes.json').write_text(json.dumps(dict(format=_FORMAT, count=count, notes=notes, fingerprint=read)))
         # Processes that have the old index open keep it: removed files live until they are closed.
         shutil.rmtree(home, ignore_errors=True)
         os.replace(building, home)
@@ -121,7 +125,8 @@ def cached_index(cache_dir: str | Path, name: str, fingerprint, paths) -> PathIn
 
 
 @contextmanager
-def _locked(path: Path):
+def locked(path: Path):
+    """One process at a time; the others wait. On a shared disk that locks files, one of all machines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, 'w') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -149,19 +154,19 @@ def file_stamp(path: str | Path) -> str:
     return f'{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ino}'
 
 
-def walk(root: str | Path, suffixes: tuple[str, ...], folders: list[str]) -> Iterator[bytes]:
+def walk(root: str | Path, suffixes: tuple[str, ...], visited: dict[str, int]) -> Iterator[bytes]:
     """Files below a directory, sorted within each folder, relative to it; hidden ones are left out and links followed.
 
     Args:
         root: Where to look.
         suffixes: Lower-case endings of the files that count, with the dot.
-        folders: Filled with the folders that were visited, relative to ``root``.
+        visited: Filled with the folders, relative to ``root``, and when they had changed last before they were read.
     """
     waiting = ['']
     endings = tuple(s.encode() for s in suffixes)
     while waiting:
         folder = waiting.pop()
-        folders.append(folder)
+        visited[folder] = os.stat(os.path.join(root, folder)).st_mtime_ns
         files, below = [], []
         with os.scandir(os.path.join(root, folder)) as entries:
             for entry in entries:
@@ -178,12 +183,24 @@ def walk(root: str | Path, suffixes: tuple[str, ...], folders: list[str]) -> Ite
         yield from (f for f in sorted(files) if f.lower().endswith(endings))
 
 
-def folders_stamp(root: str | Path, folders: Iterable[str]) -> str:
-    """A string that changes when a file or folder below ``root`` appears, goes or is renamed; looks at the folders only."""
+def folders_stamp(changed: Mapping[str, int]) -> str:
+    """A string that changes when a file or folder appears, goes or is renamed in one of these folders.
+
+    Args:
+        changed: Folder -> when it changed last.
+    """
     digest = hashlib.sha256()
+    for folder, time_ns in changed.items():
+        digest.update(f'{folder}\0{time_ns}\n'.encode(errors='surrogateescape'))
+    return digest.hexdigest()
+
+
+def last_changes(root: str | Path, folders: Iterable[str]) -> dict[str, int]:
+    """When folders below ``root`` changed last, for :func:`folders_stamp`; -1 for one that is gone."""
+    changed = {}
     for folder in folders:
         try:
-            digest.update(f'{folder}\0{os.stat(os.path.join(root, folder)).st_mtime_ns}\n'.encode(errors='surrogateescape'))
-        except FileNotFoundError:
-            return f'{folder} is gone'
-    return digest.hexdigest()
+            changed[folder] = os.stat(os.path.join(root, folder)).st_mtime_ns
+        except (FileNotFoundError, NotADirectoryError):
+            changed[folder] = -1
+    return changed

@@ -131,8 +131,11 @@ class StreamOrder:
         # No element moves past one that lies more than the window behind it.
         return np.argsort(np.arange(length) + rng.random(length) * self.window, kind='stable')
 
-    def _take(self, depth: int, start: int, stop: int) -> np.ndarray:
-        """Places in the stream of the samples ``start`` to ``stop`` of those that are left at a depth."""
+    def _take(self, depth: int, start: int, stop: int, known: dict[tuple[int, int], np.ndarray]) -> np.ndarray:
+        """Places in the stream of the samples ``start`` to ``stop`` of those that are left at a depth.
+
+        ``known`` keeps what slots have left: neighbours share the slots below them, and each would ask for theirs again.
+        """
         if depth == 0:
             return np.arange(start, stop)
         level, batches = self._levels[depth - 1]
@@ -140,11 +143,11 @@ class StreamOrder:
         for slot in range(int(np.searchsorted(ends, start, 'right')) - 1, len(ends) - 1):
             if ends[slot] >= stop:
                 break
-            first, last = int(level.bounds[slot]), int(level.bounds[slot + 1])
-            left = np.sort(self._shuffled(depth - 1, slot, last - first)[consumed[slot]:])
-            chosen = left[max(start - ends[slot], 0):stop - ends[slot]]
-            if len(chosen):
-                parts.append(self._take(depth - 1, first, last)[chosen])
+            if (depth, slot) not in known:
+                first, last = int(level.bounds[slot]), int(level.bounds[slot + 1])
+                left = np.sort(self._shuffled(depth - 1, slot, last - first)[consumed[slot]:])
+                known[depth, slot] = self._take(depth - 1, first, last, known)[left] if len(left) else left
+            parts.append(known[depth, slot][max(start - ends[slot], 0):stop - ends[slot]])
         return np.concatenate(parts)
 
     def of_worker(self, world_size: int, rank: int, num_workers: int, worker: int, batch_size: int) -> np.ndarray:
@@ -158,6 +161,6 @@ class StreamOrder:
         wanted = len(range(worker, level.batches, level.workers)) * batch_size
         if start == stop:  # fewer samples than workers
             start, stop = 0, self.count
-        places = self._take(len(self._levels), start, stop)
+        places = self._take(len(self._levels), start, stop, {})
         places = places[self._shuffled(len(self._levels), slot, len(places))]
         return np.resize(places, wanted) if len(places) else places

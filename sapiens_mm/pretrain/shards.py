@@ -52,14 +52,18 @@ def read_pictures(path: str | Path, wanted: Callable[[int, str], bool] = lambda 
 
 
 def list_pictures(path: str | Path) -> list[str]:
-    """Names of the samples of a shard that have a picture, in order; of a damaged shard, those before the damage."""
+    """Names of the samples of a shard that have a picture, in order; of a damaged shard, those before the damage.
+
+    Raises:
+        ValueError: It is damaged from its start on.
+    """
     keys: list[str] = []
     try:
         for _ in read_pictures(path, lambda ordinal, key: bool(keys.append(key))):
             pass
-    except (tarfile.ReadError, OSError):
+    except (tarfile.ReadError, OSError) as error:
         if not keys:
-            raise
+            raise ValueError(f'{path} is no tar file, or damaged from its start on ({error}); replace or remove it') from None
     return keys
 
 

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import io
 import logging
-import struct
-import zlib
 
 import numpy as np
 from mmengine import fileio
@@ -21,7 +19,15 @@ _UPRIGHT = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4
             8: Image.Transpose.ROTATE_90}
 _FILTERS = dict(nearest=Image.Resampling.NEAREST, bilinear=Image.Resampling.BILINEAR, bicubic=Image.Resampling.BICUBIC,
                 lanczos=Image.Resampling.LANCZOS, area=Image.Resampling.BOX)
-_ON_BAD_FILE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+
+
+def exif_orientation(picture: Image.Image) -> int:
+    """How EXIF says that a picture has to be turned, 1 to 8; 1 where it says nothing, or nothing that makes sense."""
+    try:
+        orientation = picture.getexif().get(_ORIENTATION) if 'exif' in picture.info else 1
+    except Exception:  # the picture itself may be good
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def as_stored(box: tuple[int, int, int, int], size: tuple[int, int], orientation: int) -> tuple[int, int, int, int]:
@@ -75,8 +81,8 @@ class LoadRandomResizedCrop(RandomResizedCrop):
             if content is None:
                 content = fileio.get(path, backend_args=self.backend_args)
             results['img'], results['ori_shape'] = self._crop(content)
-        except _ON_BAD_FILE as error:
-            print_log(f'{path} cannot be read and is left out ({error})', 'current', logging.WARNING)
+        except Exception as error:  # decoders raise anything on broken files; too many of whatever kind stop the run
+            print_log(f'{path} cannot be read and is left out ({type(error).__name__}: {error})', 'current', logging.WARNING)
             self.bad_samples.add(path)
             return None
         self.bad_samples.add()
@@ -86,7 +92,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
     def _crop(self, content: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         """The crop (H, W, 3) as BGR, and the picture's (H, W)."""
         picture = Image.open(io.BytesIO(content))
-        orientation = picture.getexif().get(_ORIENTATION, 1) if 'exif' in picture.info else 1
+        orientation = exif_orientation(picture)
         size = picture.size
         upright = size[::-1] if orientation in (5, 6, 7, 8) else size
         # A stand-in of the picture's shape, without its memory.
@@ -100,6 +106,8 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         # 1 where the format has no reduced decoding. Cells at the right and bottom edge may be incomplete.
         reduction = 1 if picture.size == size else reduction
         box = tuple(min(c / reduction, picture.size[i % 2]) for i, c in enumerate(box))
+        if picture.mode.startswith('I;16'):  # Pillow would cut off what is above 255
+            picture = picture.convert('I').point(lambda value: value * (1 / 256)).convert('L')
         if picture.mode not in ('RGB', 'L'):
             picture = picture.convert('RGB')
         picture = picture.resize(out_size, _FILTERS[self.interpolation], box=box)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sapiens_mm.pretrain.curation import Curator, Source, build_callable, find_duplicates, perceptual_hash
+from sapiens_mm.pretrain.curation import DAMAGED, Curator, Source, build_callable, find_duplicates, perceptual_hash
 from sapiens_mm.pretrain.dataset import ShardedHumanImages
 from sapiens_mm.pretrain.shards import ShardWriter, read_pictures
 
@@ -93,20 +93,68 @@ def test_every_picture_meets_its_fate(tmp_path, sharded):
     assert len(dataset) == len(rows)
 
 
+def as_png(array):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, 'PNG')
+    return buffer.getvalue()
+
+
+def test_odd_folders(tmp_path):
+    """Names of any script and of one base name, endings that lie, copies in another folder, files that end early."""
+    root = tmp_path / 'in'
+    for folder in ('a', 'b', '日本'):
+        (root / folder).mkdir(parents=True)
+    files = {'a/1.jpg': as_jpeg(waves(1)), 'b/1.jpg': as_jpeg(waves(2)), '日本/人 é.jpg': as_jpeg(waves(3)),
+             'a/copy.jpg': as_jpeg(waves(1), 80), 'b/2.x.png': as_jpeg(waves(4)), 'b/3.JPG': as_png(waves(5)),
+             'b/half.jpg': as_jpeg(waves(6))[:-400], 'b/half.png': as_png(waves(7))[:-400], 'b/empty.jpg': b'',
+             'b/text.jpg': b'not a picture', 'b/notes.txt': b'no picture either'}
+    for name, content in files.items():
+        (root / name).write_bytes(content)
+    curator = curate(root, tmp_path / 'out')
+    judged = {row['path']: row['rejected'] for unit in curator.source.units for row in curator.judged(unit)}
+    unreadable = {'b/half.jpg', 'b/half.png', 'b/empty.jpg', 'b/text.jpg'}
+    assert judged == {name: 'unreadable' if name in unreadable else 'duplicate' if name == 'a/copy.jpg' else None
+                      for name in files if name != 'b/notes.txt'}
+    assert curator.report() == dict(kept=5, duplicate=1, unreadable=4)
+    written = {}
+    for shard in sorted((tmp_path / 'out/shards').glob('*.tar')):
+        rows = {row['path']: row for row in map(json.loads, shard.with_suffix('.jsonl').read_text().splitlines())}
+        written.update({rows[key]['source']: content for _, key, content in read_pictures(shard)})
+    assert written == {name: files[name] for name, reason in judged.items() if reason is None}
+
+
+def test_odd_shards(tmp_path):
+    """A name twice in a shard, a copy in another shard, members that are no pictures, a shard that is cut short."""
+    (tmp_path / 'in').mkdir()
+    writer = ShardWriter(tmp_path / 'in', 3)
+    for key, seed in (('x', 1), ('y', 2), ('x', 3), ('z', 1), ('w', 4), ('v', 5)):
+        writer.write(key, {'.txt': b'words', '.jpg': as_jpeg(waves(seed)), '.json': b'{}'})
+    writer.close()
+    last = tmp_path / 'in/shard-000001.tar'
+    last.write_bytes(last.read_bytes()[:-9000])
+    curator = curate(tmp_path / 'in', tmp_path / 'out')
+    judged = [(row['path'], row['rejected']) for unit in curator.source.units for row in curator.judged(unit)]
+    assert judged == [('x', None), ('y', None), ('x', None), ('z', 'duplicate'), ('w', None), (DAMAGED, 'unreadable')]
+    assert curator.report() == dict(kept=4, duplicate=1, unreadable=1)
+    dataset = ShardedHumanImages(str(tmp_path / 'out/shards'), pipeline=[lambda r: r['img_bytes']])
+    assert [dataset[i] for i in range(len(dataset))] == [as_jpeg(waves(seed)) for seed in (1, 2, 3, 4)]
+
+
 def test_a_kill_in_the_middle_changes_nothing(tmp_path):
+    """Of one process that works alone and ends undisturbed, and of two that are killed."""
     fill(tmp_path / 'in', 40)
     config = tmp_path / 'config.py'
     config.write_text("detector = dict(type='curation_callables.BrightPeople', delay=0.05, "
                       f"calls={str(tmp_path / 'calls.txt')!r})\nbatch_size = 1\n")
 
-    def run(out, kill_after=None):
+    def run(out, processes, kill_after=None):
         process = subprocess.Popen(
             [sys.executable, str(ROOT / 'tools/dataset_converters/curate_images.py'), str(tmp_path / 'in'), str(out), '--config',
-             str(config)], env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT / "tests/pretrain"}'}, stdout=subprocess.DEVNULL,
-            start_new_session=True)
+             str(config), '--processes', str(processes)],
+            env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT / "tests/pretrain"}'}, stdout=subprocess.DEVNULL)
         while kill_after is not None and process.poll() is None:
             if calls() >= kill_after:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()  # its workers have to notice
             time.sleep(0.01)
         return process.wait()
 
@@ -114,15 +162,14 @@ def test_a_kill_in_the_middle_changes_nothing(tmp_path):
         return len((tmp_path / 'calls.txt').read_text().splitlines()) if (tmp_path / 'calls.txt').is_file() else 0
 
     def contents(out):
-        return {str(f.relative_to(out)): f.read_bytes() for f in sorted(out.rglob('*'))
-                if f.is_file() and f.suffix in ('.tar', '.jsonl', '.json', '.npy', '.md', '.jpg') and 'settings' not in f.name}
+        return {str(f.relative_to(out)): f.read_bytes() for f in sorted(out.rglob('*')) if f.is_file()}
 
-    assert run(tmp_path / 'whole') == 0
+    assert run(tmp_path / 'whole', 1) == 0
     once = calls()
-    assert run(tmp_path / 'killed', kill_after=once + 17) == -signal.SIGKILL
+    assert run(tmp_path / 'killed', 2, kill_after=once + 17) == -signal.SIGKILL
     assert 0 < len(list((tmp_path / 'killed/rows').glob('shard*.jsonl'))) < 8
-    assert run(tmp_path / 'killed') == 0
-    assert calls() - once <= once + 5  # a unit at most was looked at again
+    assert run(tmp_path / 'killed', 2) == 0
+    assert calls() - once <= once + 2 * 5 + 2  # a unit of each process at most was looked at again
     whole, killed = contents(tmp_path / 'whole'), contents(tmp_path / 'killed')
     assert whole == killed and len([name for name in whole if name.endswith('.tar')]) == 8
 
@@ -130,10 +177,10 @@ def test_a_kill_in_the_middle_changes_nothing(tmp_path):
 def test_duplicates_are_those_within_the_distance():
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 2**63, 300, dtype=np.uint64)
-    for i in range(200, 300):  # one that differs from an earlier one in i % 6 bits
-        bits = rng.choice(64, i % 6, replace=False)
+    for i in range(200, 300):  # one that differs from an earlier one in i % 11 bits
+        bits = rng.choice(64, i % 11, replace=False)
         hashes[i] = hashes[i - 200] ^ np.uint64(sum(1 << int(b) for b in bits))
-    for distance in (0, 3):
+    for distance in (0, 3, 7):
         expected = [any(bin(int(a) ^ int(b)).count('1') <= distance for b in hashes[:i]) for i, a in enumerate(hashes)]
         assert find_duplicates(hashes, distance).tolist() == expected
 
@@ -154,5 +201,10 @@ def test_other_settings_and_missing_steps_are_refused(tmp_path):
         curator.deduplicate()
     with pytest.raises(ValueError, match='max_distance'):
         Curator(source, tmp_path / 'out', DETECTOR, max_distance=5)
+    with pytest.raises(FileNotFoundError, match='write'):
+        curator.report()
+    (tmp_path / 'in/shard-000001.tar').unlink()
+    with pytest.raises(ValueError, match='other pictures'):
+        Curator(Source(tmp_path / 'in'), tmp_path / 'out', DETECTOR)
     with pytest.raises(ValueError, match='dotted path'):
         build_callable(dict(type='nowhere.to.be.found'))

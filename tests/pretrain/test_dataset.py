@@ -32,6 +32,21 @@ def test_a_tree_is_found_whole_and_in_order(tree):
     assert paths(HumanImages(str(tree))) == ['a.jpeg', 'b/0.PNG', 'b/1.jpg', 'c/d/e.webp']
 
 
+def test_what_appears_while_the_index_is_built_is_found_next_time(tree, monkeypatch):
+    from sapiens_mm.pretrain import dataset as module
+    walk = module.walk
+    os.utime(tree / 'b', (1, 1))
+
+    def late(*args):
+        yield from walk(*args)
+        (tree / 'b' / 'late.jpg').write_bytes(picture(9))  # its folder has been read
+
+    monkeypatch.setattr(module, 'walk', late)
+    assert 'b/late.jpg' not in paths(HumanImages(str(tree)))
+    monkeypatch.undo()
+    assert 'b/late.jpg' in paths(HumanImages(str(tree)))
+
+
 def test_folders_that_link_in_a_circle_end(tree):
     (tree / 'c' / 'back').symlink_to(tree)
     assert len(HumanImages(str(tree))) == 4
@@ -149,6 +164,23 @@ def test_only_changed_shards_are_opened_again(tmp_path, monkeypatch):
     assert len(ShardedHumanImages(str(tmp_path))) == 60 and len(opened) == 5
     os.utime(tmp_path / 'shard-000002.tar', (1, 1))
     assert len(ShardedHumanImages(str(tmp_path))) == 60 and opened[5:] == ['shard-000002.tar']
+
+
+def test_many_shards_are_counted_by_several_processes_and_a_kill_loses_none(tmp_path, monkeypatch):
+    from sapiens_mm.pretrain import dataset as module
+    write_shards(tmp_path, 70, 1, index=False)
+    assert len(ShardedHumanImages(str(tmp_path))) == 70
+    journal, = (tmp_path / '.sapiens_mm_index').glob('shards-*.jsonl')
+    rows = journal.read_text()
+    journal.write_text(rows[:len(rows) // 2])  # killed within a line
+    opened = []
+    count = module.list_pictures
+    monkeypatch.setattr(module, 'list_pictures', lambda path: opened.append(path) or count(path))
+    assert len(ShardedHumanImages(str(tmp_path))) == 70 and 30 < len(opened) < 40
+    assert len(ShardedHumanImages(str(tmp_path))) == 70 and len(opened) < 40
+    (tmp_path / 'shard-000003.tar').write_bytes(b'no tar')
+    with pytest.raises(ValueError, match='shard-000003'):
+        ShardedHumanImages(str(tmp_path))
 
 
 def test_a_sidecar_filters_shards(tmp_path):

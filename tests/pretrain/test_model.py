@@ -2,6 +2,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -60,6 +61,70 @@ def test_loss_is_the_error_of_hidden_patches_only(tiny_arch):
     target = (patches - patches.mean(-1, keepdim=True)) / (patches.var(-1, keepdim=True) + 1e-6).sqrt()
     expected = ((pred - target)**2).mean(-1)[mask.bool()].mean()
     torch.testing.assert_close(model.loss(images, noise=noise)['loss'], expected)
+
+
+def numpy_mae(weights, images, noise, ratio, heads):
+    """Mask, latent, prediction and loss of the paper's model, written down once more in numpy. ``heads``: encoder's, decoder's."""
+    erf = np.vectorize(math.erf)
+
+    def linear(x, name):
+        return x @ weights[f'{name}.weight'].T + weights[f'{name}.bias']
+
+    def norm(x, name):
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+        return x * weights[f'{name}.weight'] + weights[f'{name}.bias']
+
+    def block(x, name, heads):
+        B, N, C = x.shape
+        q, k, v = linear(norm(x, f'{name}.ln1'), f'{name}.attn.qkv').reshape(B, N, 3, heads, C // heads).transpose(2, 0, 3, 1, 4)
+        scores = q @ k.swapaxes(-1, -2) / math.sqrt(C // heads)
+        scores = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed = scores / scores.sum(-1, keepdims=True) @ v
+        x = x + linear(mixed.swapaxes(1, 2).reshape(B, N, C), f'{name}.attn.proj')
+        hidden = linear(norm(x, f'{name}.ln2'), f'{name}.ffn.layers.0.0')
+        return x + linear(hidden * (1 + erf(hidden / math.sqrt(2))) / 2, f'{name}.ffn.layers.1')
+
+    def tower(x, name, heads):
+        for i in range(1 + max(int(n.split('.')[2]) for n in weights if n.startswith(f'{name}.'))):
+            x = block(x, f'{name}.{i}', heads)
+        return norm(x, name.rpartition('.')[0] + '.ln1')
+
+    B, _, side, _ = images.shape
+    grid = side // 16
+    patches = images.reshape(B, 3, grid, 16, grid, 16).transpose(0, 2, 4, 1, 3, 5).reshape(B, grid * grid, -1)  # c, y, x
+    kernel = weights['backbone.patch_embed.projection.weight']
+    tokens = patches @ kernel.reshape(len(kernel), -1).T + weights['backbone.patch_embed.projection.bias']
+    tokens += weights['backbone.pos_embed'][:, 1:]
+    cls = np.repeat(weights['backbone.cls_token'] + weights['backbone.pos_embed'][:, :1], B, 0)
+    visible = int(grid * grid * (1 - ratio))
+    order = noise.argsort(1)
+    mask, full = np.ones((B, grid * grid)), np.repeat(weights['neck.mask_token'], grid * grid, 1).repeat(B, 0)
+    latent = tower(np.concatenate([cls, np.stack([t[o[:visible]] for t, o in zip(tokens, order)])], 1), 'backbone.layers', heads[0])
+    embedded = linear(latent, 'neck.decoder_embed')
+    for b in range(B):
+        mask[b, order[b, :visible]] = 0
+        full[b, order[b, :visible]] = embedded[b, 1:]
+    decoded = np.concatenate([embedded[:, :1], full], 1) + weights['neck.decoder_pos_embed']
+    pred = linear(tower(decoded, 'neck.decoder_blocks', heads[1]), 'neck.decoder_pred')[:, 1:]
+    target = images.reshape(B, 3, grid, 16, grid, 16).transpose(0, 2, 4, 3, 5, 1).reshape(B, grid * grid, -1)  # y, x, c
+    target = (target - target.mean(-1, keepdims=True)) / np.sqrt(target.var(-1, ddof=1, keepdims=True) + 1e-6)
+    return mask, latent, pred, (((pred - target)**2).mean(-1) * mask).sum() / mask.sum()
+
+
+@pytest.mark.parametrize('seed, ratio', [(1, 0.75), (2, 0.85), (3, 0.95), (4, 0.3)])
+def test_an_independent_implementation_agrees(tiny_arch, seed, ratio):
+    model = build(tiny_arch, mask_ratio=ratio, backbone=dict(img_size=96), neck=dict(num_patches=36)).double().eval()
+    torch.manual_seed(seed)
+    for parameter in model.parameters():  # biases and norms start at 0 and 1, where mistakes do not show
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    images, noise = torch.randn(2, 3, 96, 96).double(), torch.rand(2, 36).double()
+    with torch.no_grad():
+        latent, mask, _ = model.encode_visible(images, noise)
+        ours = mask, latent, model.predict_patches(images, noise)[0], model.loss(images, noise=noise)['loss']
+    weights = {name: value.double().numpy() for name, value in model.state_dict().items()}
+    theirs = numpy_mae(weights, images.numpy(), noise.numpy(), ratio, (4, 4))
+    for a, b in zip(ours, theirs):
+        np.testing.assert_allclose(a.numpy(), b, rtol=1e-9, atol=1e-10)
 
 
 def test_position_tables_are_fixed_sines_and_the_rest_trains(tiny_arch):

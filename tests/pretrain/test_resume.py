@@ -49,9 +49,11 @@ def config(work_dir, data, sharded, batch_size, num_workers=0):
     return cfg
 
 
-def run(cfg, stop_at=None, resume=None):
+def run(cfg, stop_at=None, resume=None, hooks=()):
     cfg.resume, cfg.load_from = resume is not None, resume
     runner = Runner.from_cfg(cfg)
+    for hook in hooks:
+        runner.register_hook(hook)
     record = Record(stop_at)
     runner.register_hook(record, priority='LOWEST')
     try:
@@ -102,6 +104,34 @@ def test_loading_without_resuming_starts_at_the_beginning(data):
     assert len(set(record.samples)) == 48
 
 
+def test_another_batch_size_goes_on_at_the_same_share_of_the_schedule(data):
+    """The learning rate follows the new batch size, and ends where the training ends."""
+    rates = {}
+
+    class Rate(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            rates[runner.iter] = runner.optim_wrapper.get_lr()['lr'][0]
+
+    def train(size, resume=None, stop_at=None):
+        rates.clear()
+        cfg = config(data / 'work', data / 'shards', True, size)
+        cfg.auto_scale_lr = dict(enable=True, base_batch_size=4)
+        cfg.train_cfg.max_epochs = 4
+        cfg.param_scheduler = [
+            dict(type='LinearLR', start_factor=0.01, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
+            dict(type='CosineAnnealingLR', T_max=3, by_epoch=True, begin=1, end=4, convert_to_iter_based=True)]
+        run(cfg, stop_at, resume, [Rate()])
+        return dict(rates)
+
+    whole = train(8)
+    assert sorted(whole) == list(range(4 * 6))
+    train(4, stop_at=19)
+    resumed = train(8, resume=str(data / 'work/iter_18.pth'))
+    assert sorted(resumed) == list(range(9, 4 * 6))
+    assert resumed == pytest.approx({i: whole[i] for i in resumed}, rel=1e-6)
+    assert max(whole.values()) == pytest.approx(2e-3) and resumed[23] < 0.1 * resumed[9]
+
+
 def test_the_position_is_plain_data(data):
     run(config(data / 'work', data / 'shards', True, 4), stop_at=3)
     saved = torch.load(data / 'work/iter_2.pth', weights_only=True)['sapiens_mm_data_position']
@@ -115,8 +145,9 @@ def test_a_sampler_that_cannot_resume_is_refused(data):
         Runner.from_cfg(cfg).train()
 
 
-def test_every_sample_survives_kills(tmp_path, monkeypatch):
+@pytest.mark.parametrize('data, processes', [('shards', [2, 1]), ('folder', [1, 2])])
+def test_every_sample_survives_kills_and_another_number_of_processes(tmp_path, data, processes):
+    """Through tools/train.py and tools/dist_train.sh, two loader workers in each process."""
     tool = load_tool('benchmarks/kill_and_resume.py')
-    monkeypatch.setenv('PYTHONPATH', str(Path(__file__).resolve().parents[2]))
-    args = tool.argparse.Namespace(kills=1, samples=80, num_workers=2, interval=2, seed=3)
+    args = tool.argparse.Namespace(kills=1, samples=80, num_workers=2, interval=2, seed=3, data=data, processes=processes)
     assert tool.run(args, tmp_path) == 0

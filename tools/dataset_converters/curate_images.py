@@ -12,13 +12,12 @@ units of a step:
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import sapiens_mm  # noqa: F401  (first, so that the OpenMMLab packages import)
 from sapiens_mm.engine.cli import UserError, read_config, run_tool
+from sapiens_mm.pretrain.processes import process_pool
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/pretrain_curation.py'
 STEPS = ('detect', 'deduplicate', 'write', 'report')
@@ -70,6 +69,8 @@ def main() -> None:
     args = parse_args()
     if not os.path.isdir(args.source):
         raise UserError(f'no folder {args.source}')
+    if Path(args.source).resolve() in (Path(args.out).resolve(), *Path(args.out).resolve().parents):
+        raise UserError(f'{args.out} lies in {args.source}: the result would become part of the source; give another folder')
     if args.num_jobs > 1 and not set(args.steps) <= {'detect', 'write'}:
         raise UserError('jobs share the steps detect and write only; run deduplicate and report alone, when all jobs have ended')
     cfg = read_config(args.config)
@@ -77,8 +78,7 @@ def main() -> None:
     setup = args.source, args.out, cfg.to_dict()
     curator = build_curator(*setup)
     units = curator.source.units[args.job_index::args.num_jobs]
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(args.processes, context, start_worker, setup) if args.processes > 1 else _Here(setup) as pool:
+    with process_pool(args.processes, 'spawn', start_worker, setup) if args.processes > 1 else _Here(setup) as pool:
         for step in args.steps:
             if step in ('detect', 'write'):
                 done = list(pool.map(work, [(step, unit) for unit in units]))
