@@ -9,7 +9,10 @@ from mmengine import fileio
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from sapiens_mm.engine.bad_samples import is_cut_off
+
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png')
+_ALL_NEEDED = 'an evaluation needs all its images: replace it or take it and its labels out'
 
 
 def list_stems(folder: str, suffixes: Sequence[str], prefix: str = '', what: str = 'files',
@@ -76,21 +79,29 @@ def match_files(found: Mapping[str, Mapping[str, str]], max_missing_share: float
     return [{kind: stems[stem] for kind, stems in found.items()} for stem in complete]
 
 
-class SayUndecodable:
-    """Mixin for data sets: in evaluation, where no sample may be left out, an image that cannot be decoded is one sentence."""
+class RefuseBroken:
+    """Mixin for data sets: in evaluation, where no sample may be left out, an image that is broken is one sentence.
+
+    The test pipelines begin with mmcv's ``LoadImageFromFile``, which mmseg's inferencers look for by name, and which reads a file
+    that ends early as a picture whose rest is grey.
+    """
 
     def prepare_data(self, idx: int) -> dict | None:
-        """As in mmengine."""
+        """As in mmengine; ``ValueError`` where ``test_mode`` meets an image that cannot be decoded or ends early."""
+        if not self.test_mode:
+            return super().prepare_data(idx)
+        path = self.get_data_info(idx)['img_path']
+        if is_cut_off(fileio.get(path, backend_args=self.backend_args)):
+            raise ValueError(f'{path} is cut off: the file ends before its picture does; {_ALL_NEEDED}')
         try:
             return super().prepare_data(idx)
         except AssertionError as e:
             if 'failed to load image' not in str(e):
                 raise
-            raise ValueError(f'{self.get_data_info(idx)["img_path"]} cannot be decoded as an image; an evaluation needs all its '
-                             'images: replace it or take it and its labels out') from e
+            raise ValueError(f'{path} cannot be decoded as an image; {_ALL_NEEDED}') from e
 
 
-class MapDataset(SayUndecodable, BaseDataset):
+class MapDataset(RefuseBroken, BaseDataset):
     """Base of data sets of pictures, masks and one map each.
 
     Args:

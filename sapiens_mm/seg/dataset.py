@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from mmengine.fileio import list_from_file
 from mmseg.datasets import BaseSegDataset
 
-from sapiens_mm.dense.dataset import IMAGE_SUFFIXES, SayUndecodable, list_stems, match_files
+from sapiens_mm.dense.dataset import IMAGE_SUFFIXES, RefuseBroken, list_stems, match_files
 from sapiens_mm.registry import DATASETS
 from sapiens_mm.seg.classes import get_vocabulary
 
 
 @DATASETS.register_module()
-class PartsDataset(SayUndecodable, BaseSegDataset):
+class PartsDataset(RefuseBroken, BaseSegDataset):
     """Pictures and index pictures of class ids, of one vocabulary.
 
     Args:

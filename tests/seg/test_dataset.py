@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
+from mmengine.config import Config
+from mmseg.datasets import LIPDataset
 from PIL import Image
 
 from sapiens_mm.seg.classes import FACE19, PARTS28
 from sapiens_mm.seg.dataset import PartsDataset
+from tests.dense.support import build
+from tests.support import ROOT
 
 
 def write(root, *names):
@@ -36,6 +40,28 @@ def test_cihp_and_face_synthetics_layouts(tmp_path):
     assert names(got) == [f'{i:06d}.png' for i in range(5)] and names(got, 'seg_map_path')[0] == '000000_seg.png'
     assert got.metainfo['classes'] == FACE19.classes
     assert names(PartsDataset(**faces, indices=3)) + names(PartsDataset(**faces, indices=-2)) == names(got)
+
+
+def test_lip_layout(tmp_path):
+    write(tmp_path, 'images/val_images/1_2.jpg', 'segmentations/val_segmentations/1_2.png')
+    lip = Config.fromfile(ROOT / 'configs/_base_/datasets/parts_lip.py').val_dataloader.dataset
+    got = PartsDataset(lip.vocabulary, data_root=str(tmp_path), data_prefix=dict(lip.data_prefix))
+    assert names(got) == ['1_2.jpg'] and got.metainfo['classes'] == LIPDataset.METAINFO['classes']
+
+
+def test_an_evaluation_refuses_a_picture_that_is_cut_off(tmp_path):
+    rng = np.random.default_rng(0)
+    write(tmp_path, 'parts/a.png')
+    (tmp_path / 'images').mkdir()
+    Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / 'whole.jpg')
+    content = (tmp_path / 'whole.jpg').read_bytes()
+    kwargs = dict(data_root=str(tmp_path), data_prefix=dict(img_path='images', seg_map_path='parts'),
+                  pipeline=[build(dict(type='LoadImageFromFile'))])
+    (tmp_path / 'images/a.jpg').write_bytes(content[:len(content) // 2])
+    with pytest.raises(ValueError, match=r'a\.jpg is cut off: the file ends .* an evaluation needs all its images'):
+        PartsDataset(**kwargs, test_mode=True)[0]
+    (tmp_path / 'images/a.jpg').write_bytes(content)
+    assert PartsDataset(**kwargs, test_mode=True)[0]['img'].shape == (64, 64, 3)
 
 
 def test_list_of_names(tmp_path):

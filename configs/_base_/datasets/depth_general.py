@@ -1,5 +1,7 @@
 # Depth of people (Khirodkar et al., ECCV 2024, section 3.5): images/, masks/ and depths/, the last .npy or .npz
 # (H, W), any unit, larger is farther.
+_base_ = './dense.py'
+
 data_root = 'data/depth_general/'
 
 train_pipeline = [
@@ -39,20 +41,11 @@ test_pipeline = [
 val_pipeline = test_pipeline
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='sapiens_mm.DepthDataset',
         data_root=data_root + 'train/',
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         type='sapiens_mm.DepthDataset',
         data_root=data_root + 'val/',

@@ -1,5 +1,7 @@
-# Normal of people (Khirodkar et al., ECCV 2024, section 3.6): images/, masks/ and normals/, the last .npy or .npz
+# Normals of people (Khirodkar et al., ECCV 2024, section 3.6): images/, masks/ and normals/, the last .npy or .npz
 # (H, W, 3), x right, y up, z towards the camera.
+_base_ = './dense.py'
+
 data_root = 'data/normal_general/'
 
 train_pipeline = [
@@ -36,20 +38,11 @@ test_pipeline = [
 val_pipeline = test_pipeline
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='sapiens_mm.NormalDataset',
         data_root=data_root + 'train/',
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         type='sapiens_mm.NormalDataset',
         data_root=data_root + 'val/',

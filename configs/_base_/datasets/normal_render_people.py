@@ -1,67 +1,20 @@
-# Normal of rendered people (Khirodkar et al., ECCV 2024, section 3.6): rgb/, mask/ and normal/, the last .npy or .npz
-# (H, W, 3), x right, y up, z towards the camera.
-# data/backgrounds/ holds pictures without people, for example BG-20k; without such a folder leave RandomBackground out.
-data_root = 'data/render_people/'
+# Normals of rendered people (Khirodkar et al., ECCV 2024, section 3.6): rgb/, mask/ and normal/, files as for normal_general.py.
+# data/backgrounds/ holds pictures without people, for example BG-20k; without such a folder build on normal_general.py.
+_base_ = './normal_general.py'
 
-train_pipeline = [
-    dict(type='sapiens_mm.LoadDenseImage'),
-    dict(type='sapiens_mm.LoadMask'),
-    dict(type='sapiens_mm.LoadNormal'),
-    dict(type='sapiens_mm.RandomBackground', backgrounds='data/backgrounds/', prob=0.5),
-    dict(
-        type='RandomResize', scale=(768, 1024), ratio_range=(0.2, 2.0), keep_ratio=True,
-        resize_type='sapiens_mm.DenseResize'),
-    dict(type='sapiens_mm.DenseRandomCrop', crop_size=(1024, 768)),
-    dict(type='sapiens_mm.DenseResize', scale=(768, 1024)),
-    dict(type='sapiens_mm.DenseRandomFlip', prob=0.5),
-    dict(type='sapiens_mm.GenerateNormalTarget'),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='sapiens_mm.PackDenseInputs'),
-]
-# What the released recipe does, for comparison: labels that are sampled up to half a pixel off their picture, crops that may
-# miss the person, colours that move all the way. In a leaf: train_dataloader =
-# dict(dataset=dict(pipeline={{_base_.fidelity_train_pipeline}}))
+data_root = 'data/render_people/'
+data_prefix = dict(img_path='rgb', mask_path='mask', normal_path='normal')
+background = dict(type='sapiens_mm.RandomBackground', backgrounds='data/backgrounds/', prob=0.5)
+
+train_pipeline = [*_base_.train_pipeline[:3], background, *_base_.train_pipeline[3:]]
+# In the released recipe the person's colours move all the way to the background's.
 fidelity_train_pipeline = [
-    *train_pipeline[:3],
-    dict(train_pipeline[3], color_transfer=1., ignored_is_foreground=True),
-    dict(train_pipeline[4], fidelity=True),
-    dict(train_pipeline[5], min_foreground=0.),
-    dict(train_pipeline[6], fidelity=True),
-    *train_pipeline[7:],
+    *_base_.fidelity_train_pipeline[:3],
+    dict(background, color_transfer=1., ignored_is_foreground=True),
+    *_base_.fidelity_train_pipeline[3:],
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),  # stock, because mmseg's inferencers look for it by name
-    dict(type='sapiens_mm.DenseResize', scale=(768, 1024)),  # (W, H); labels are read after it and keep their size
-    dict(type='sapiens_mm.LoadMask', on_bad='refuse'),
-    dict(type='sapiens_mm.LoadNormal', on_bad='refuse'),
-    dict(type='sapiens_mm.GenerateNormalTarget'),
-    dict(type='sapiens_mm.PackDenseInputs'),
-]
-val_pipeline = test_pipeline
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='sapiens_mm.NormalDataset',
-        data_root=data_root + 'train/',
-        data_prefix=dict(img_path='rgb', mask_path='mask', normal_path='normal'),
-        pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        type='sapiens_mm.NormalDataset',
-        data_root=data_root + 'val/',
-        data_prefix=dict(img_path='rgb', mask_path='mask', normal_path='normal'),
-        test_mode=True,
-        pipeline=val_pipeline))
+    dataset=dict(data_root=data_root + 'train/', data_prefix=data_prefix, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root + 'val/', data_prefix=data_prefix))
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='sapiens_mm.NormalMetric')
-test_evaluator = val_evaluator

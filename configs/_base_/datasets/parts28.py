@@ -1,6 +1,8 @@
 # The 28 body parts of Sapiens (Khirodkar et al., ECCV 2024, section 3.4): pictures and index PNGs (0 background, 255 ignored).
 # Files of another vocabulary: LoadParts(source=...) in both pipelines. Files of the raw 34 classes: source='raw34'.
 # data/backgrounds/ holds pictures without people, for example BG-20k; without such a folder leave RandomBackground out.
+_base_ = './dense.py'
+
 data_root = 'data/parts28/'
 
 train_pipeline = [
@@ -37,10 +39,6 @@ test_pipeline = [
 val_pipeline = test_pipeline
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='sapiens_mm.PartsDataset',
         vocabulary='parts28',
@@ -48,11 +46,6 @@ train_dataloader = dict(
         data_prefix=dict(img_path='images/train', seg_map_path='parts/train'),
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         type='sapiens_mm.PartsDataset',
         vocabulary='parts28',

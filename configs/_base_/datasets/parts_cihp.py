@@ -1,70 +1,25 @@
-# CIHP, 20 classes (Gong et al., ECCV 2018), in the layout of its download.
+# CIHP, 20 classes (Gong et al., ECCV 2018), in the layout of its download. The recipe is that of LIP.
+_base_ = './parts_lip.py'
+
 data_root = 'data/cihp/'
 
-train_pipeline = [
-    dict(type='sapiens_mm.LoadDenseImage'),
-    dict(type='sapiens_mm.LoadParts', vocabulary='cihp20'),
-    dict(
-        type='RandomResize', scale=(768, 1024), ratio_range=(0.75, 1.25), keep_ratio=True,
-        resize_type='sapiens_mm.DenseResize'),
-    dict(type='sapiens_mm.DenseRandomCrop', crop_size=(1024, 768), cat_max_ratio=0.75),
-    dict(type='sapiens_mm.DenseResize', scale=(768, 1024)),
-    dict(type='sapiens_mm.DenseRandomRotate', prob=0.5, degree=45, seg_pad_val=255),
-    dict(type='sapiens_mm.PartsRandomFlip', vocabulary='cihp20', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='sapiens_mm.PackDenseInputs'),
-]
-# What the released recipe does, for comparison: labels that are sampled up to half a pixel off their picture, crops that may
-# miss the person. In a leaf: train_dataloader = dict(dataset=dict(pipeline={{_base_.fidelity_train_pipeline}}))
+train_pipeline = [dict(step, vocabulary='cihp20') if 'vocabulary' in step else step for step in _base_.train_pipeline]
 fidelity_train_pipeline = [
-    *train_pipeline[:2],
-    dict(train_pipeline[2], fidelity=True),
-    dict(train_pipeline[3], min_foreground=0.),
-    dict(train_pipeline[4], fidelity=True),
-    *train_pipeline[5:],
+    dict(step, vocabulary='cihp20') if 'vocabulary' in step else step for step in _base_.fidelity_train_pipeline
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),  # stock, because mmseg's inferencers look for it by name
-    dict(type='sapiens_mm.DenseResize', scale=(768, 1024)),  # (W, H); labels are read after it and keep their size
-    dict(type='sapiens_mm.LoadParts', vocabulary='cihp20', on_bad='refuse'),
-    dict(type='sapiens_mm.PackDenseInputs'),
-]
+test_pipeline = [dict(step, vocabulary='cihp20') if 'vocabulary' in step else step for step in _base_.test_pipeline]
 val_pipeline = test_pipeline
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='sapiens_mm.PartsDataset',
         vocabulary='cihp20',
         data_root=data_root,
         data_prefix=dict(img_path='Training/Images', seg_map_path='Training/Category_ids'),
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='sapiens_mm.PartsDataset',
         vocabulary='cihp20',
         data_root=data_root,
         data_prefix=dict(img_path='Validation/Images', seg_map_path='Validation/Category_ids'),
-        test_mode=True,
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='sapiens_mm.PartsMetric')
-test_evaluator = val_evaluator
-
-# Without reduction mmengine takes the mean over all pixels, ignored ones among them, as the release does; 'mean' would divide by
-# the sum of the weights.
-parts_loss = dict(
-    type='CrossEntropyLoss',
-    reduction='none',
-    class_weight=[
-        0.1, 1.5, 1, 1.5, 1.5, 0.8, 1.2, 1, 1.5, 0.8, 1.2, 1.5, 1.5, 0.7, 1, 1, 1, 1, 1.5, 1.5
-    ])

@@ -1,5 +1,7 @@
 # FaceSynthetics, 19 classes (Wood et al., ICCV 2021): NNNNNN.png and NNNNNN_seg.png in one folder. The release trains on all
 # 100,000 pictures and evaluates on none; here the last 1,000 are for evaluation.
+_base_ = './dense.py'
+
 data_root = 'data/face_synthetics/dataset_100000/'
 
 train_pipeline = [
@@ -33,10 +35,6 @@ test_pipeline = [
 val_pipeline = test_pipeline
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='sapiens_mm.PartsDataset',
         vocabulary='face19',
@@ -45,11 +43,6 @@ train_dataloader = dict(
         indices=99000,  # the first
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         type='sapiens_mm.PartsDataset',
         vocabulary='face19',

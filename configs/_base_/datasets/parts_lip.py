@@ -1,4 +1,6 @@
-# LIP, 20 classes (Gong et al., CVPR 2017), through mmseg's own data set.
+# LIP, 20 classes (Gong et al., CVPR 2017), in the layout of its download.
+_base_ = './dense.py'
+
 data_root = 'data/lip/'
 
 train_pipeline = [
@@ -32,24 +34,16 @@ test_pipeline = [
 val_pipeline = test_pipeline
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='LIPDataset',
+        type='sapiens_mm.PartsDataset',
+        vocabulary='lip20',
         data_root=data_root,
-        data_prefix=dict(
-            img_path='images/train_images', seg_map_path='segmentations/train_segmentations'),
+        data_prefix=dict(img_path='images/train_images', seg_map_path='segmentations/train_segmentations'),
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='LIPDataset',
+        type='sapiens_mm.PartsDataset',
+        vocabulary='lip20',
         data_root=data_root,
         data_prefix=dict(img_path='images/val_images', seg_map_path='segmentations/val_segmentations'),
         test_mode=True,
