@@ -51,7 +51,7 @@ class ScaleInvariantLogLoss(nn.Module):
         if pred.shape != target.shape:
             raise ValueError(f'prediction {tuple(pred.shape)} and target {tuple(target.shape)} must have the same shape')
         pred, target = pred.flatten(1).float(), target.flatten(1).float()
-        valid = (target > self.eps) & target.isfinite() & ~pred.isnan()
+        valid = (target > self.eps) & target.isfinite() & pred.isfinite()
         pred, target = torch.where(valid, pred, 1.), torch.where(valid, target, 1.)  # log 1 = 0 and so is its gradient here
         log_pred = pred.clamp(min=self.eps).log()
         if self.slope:

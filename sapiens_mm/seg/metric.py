@@ -13,7 +13,7 @@ from torch import Tensor
 from sapiens_mm.dense.valid import map_of, name_of, truth_and_prediction
 from sapiens_mm.registry import METRICS
 
-_CHUNK = 2**20  # pixels
+_CHUNK = 2**18  # pixels
 
 
 @METRICS.register_module()

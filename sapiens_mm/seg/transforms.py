@@ -1,6 +1,7 @@
 """Transforms of body parts: reading index maps of any vocabulary, and mirroring them."""
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from sapiens_mm.dense.transforms import BadLabel, DenseRandomFlip, LabelLoader
@@ -38,13 +39,17 @@ class LoadParts(LabelLoader):
         labels = labels.squeeze()
         if labels.ndim != 2:
             raise BadLabel(f'has the shape {labels.shape}; a label map is an index picture with one class id per pixel')
-        beyond = (labels >= self.num_source) & (labels != IGNORE_INDEX)
-        if beyond.any():
-            ids = ', '.join(str(i) for i in np.unique(labels[beyond])[:8])
-            raise BadLabel(f'has the class ids {ids}; {self.source} has {self.num_source} classes, from 0')
-        labels = self.table[labels.astype(np.uint8)]
-        if (labels == IGNORE_INDEX).all():
+        # A histogram and OpenCV's table need no further map of the picture's size.
+        ids = np.flatnonzero(cv2.calcHist([labels], [0], None, [256], [0, 256])) if labels.dtype == np.uint8 else np.unique(labels)
+        beyond = [i for i in ids.tolist() if not 0 <= i < self.num_source and i != IGNORE_INDEX]
+        if beyond:
+            raise BadLabel(f'has the class ids {", ".join(map(str, beyond[:8]))}; {self.source} has {self.num_source} classes, '
+                           'from 0')
+        labels, ids = labels.astype(np.uint8, copy=False), ids.astype(np.uint8)
+        if (self.table[ids] == IGNORE_INDEX).all():
             raise BadLabel('is ignored (255) throughout')
+        if (self.table[ids] != ids).any():
+            labels = cv2.LUT(labels, self.table)
         self._put(results, 'gt_seg_map', labels)
 
     def __repr__(self) -> str:

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from sapiens_mm.dense import transforms as T
 from tests.dense.support import SIZE, build, toy_sample
@@ -195,3 +196,6 @@ def test_packing():
     assert shapes == dict(gt_sem_seg=(1, *SIZE), gt_mask=(1, *SIZE), gt_depth_map=(1, *SIZE), gt_normal_map=(3, *SIZE))
     assert (data.gt_normal_map.data.numpy() == sample['gt_normal_map'].transpose(2, 0, 1)).all()
     assert data.img_path == 'a.png'
+    assert data.gt_sem_seg.data.dtype == torch.uint8
+    wide = build(dict(type='sapiens_mm.PackDenseInputs', wide_labels=True))(sample)['data_samples'].gt_sem_seg.data
+    assert wide.dtype == torch.int64 and (wide == data.gt_sem_seg.data).all()

@@ -33,7 +33,7 @@ def test_a_wrong_scale_costs_a_fixed_amount():
 
 
 @pytest.mark.parametrize('case', ['perfect', 'empty', 'one empty', 'negative everywhere', 'zero', 'nearest pixel', 'nan',
-                                  'nan target', 'tiny difference', 'huge'])
+                                  'infinite', 'nan target', 'tiny difference', 'huge'])
 def test_gradients_are_finite(case):
     target = torch.rand(2, 1, 6, 6) * 0.9 + 0.1
     pred = torch.rand(2, 1, 6, 6) + 0.1
@@ -51,6 +51,8 @@ def test_gradients_are_finite(case):
         target[:, :, 0, 0] = 0
     elif case == 'nan':
         pred[0, 0, 0, :3] = math.nan
+    elif case == 'infinite':
+        pred[0, 0, 0, :3], pred[1, 0, 0, 0] = math.inf, -math.inf
     elif case == 'nan target':
         target[0, 0, 0, :3], target[1, 0, 0, 0] = math.nan, math.inf
     elif case == 'tiny difference':

@@ -59,6 +59,13 @@ def test_sixteen_bit_ids_do_not_wrap(tmp_path):
     assert 'has the class ids 259' in refused(save(tmp_path / 'l.png', labels))
 
 
+def test_wide_and_single_bit_pictures(tmp_path):
+    labels = toy_sample()['gt_seg_map']
+    for array in (labels.astype(np.uint16), labels > 0):
+        got = LoadParts('parts28').transform(sample(save(tmp_path / 'l.png', array)))['gt_seg_map']
+        assert (got == array).all() and got.dtype == np.uint8
+
+
 def test_flip_knows_the_vocabulary():
     flip = build(dict(type='sapiens_mm.PartsRandomFlip', vocabulary='parts28', prob=1.0))
     labels = np.arange(28, dtype=np.uint8)[None]

@@ -23,13 +23,20 @@ import sapiens_mm  # first, so that the OpenMMLab packages import
 from sapiens_mm.engine.cli import UserError, run_tool
 
 TINY = dict(embed_dims=48, num_layers=2, num_heads=4, feedforward_channels=96)
-KINDS = dict(stock=('EncoderDecoder', 'IoUMetric'), ours=('sapiens_mm.SapiensPartsSegmentor', 'sapiens_mm.PartsMetric'))
+READ = dict(type='LoadImageFromFile')
+# Segmentor, metric and test pipeline, each as in its library's configs.
+KINDS = dict(
+    stock=('EncoderDecoder', 'IoUMetric', [
+        READ, dict(type='Resize', scale=(768, 1024)), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]),
+    ours=('sapiens_mm.SapiensPartsSegmentor', 'sapiens_mm.PartsMetric', [
+        READ, dict(type='sapiens_mm.DenseResize', scale=(768, 1024)),
+        dict(type='sapiens_mm.LoadParts', vocabulary='parts28', on_bad='refuse'), dict(type='sapiens_mm.PackDenseInputs')]))
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Peak memory of predicting and evaluating body parts of a large picture')
     parser.add_argument('--size', nargs=2, type=int, default=(4000, 3000), metavar=('H', 'W'), help='of the picture')
-    parser.add_argument('--classes', type=int, default=28, help='number of classes')
+    parser.add_argument('--classes', type=int, default=28, help='number of classes, at most 28')
     parser.add_argument('--arch', help='a size of the backbone, such as sapiens_0.3b, with the released head; default: a small one')
     parser.add_argument('--channels', type=int, default=16, help='of the small head')
     parser.add_argument('--kind', choices=KINDS, help=argparse.SUPPRESS)
@@ -79,13 +86,11 @@ def measure(args: argparse.Namespace) -> None:
     from mmengine.registry import METRICS, TRANSFORMS, init_default_scope
     torch.set_num_threads(1)
     init_default_scope('mmseg')
-    kind, metric = KINDS[args.kind]
+    kind, metric, steps = KINDS[args.kind]
     model = build_model(args, kind)
     metric = METRICS.build(dict(type=metric))
     metric.dataset_meta = dict(classes=[f'class {i}' for i in range(args.classes)])
-    pipeline = Compose([TRANSFORMS.build(step) for step in (
-        dict(type='LoadImageFromFile'), dict(type='Resize', scale=(768, 1024)), dict(type='LoadAnnotations'),
-        dict(type='PackSegInputs'))])
+    pipeline = Compose([TRANSFORMS.build(step) for step in steps])
     before = peak_mib()
     folder = Path(args.folder)
     batch = pseudo_collate([pipeline(dict(img_path=str(folder / 'image.png'), seg_map_path=str(folder / 'labels.png'),
@@ -107,8 +112,8 @@ def compare(args: argparse.Namespace) -> None:
     import mmseg
     import numpy as np
     import torch
-    if min(args.size) < 1 or not 2 <= args.classes <= 255:
-        raise UserError(f'--size must be positive and --classes 2 to 255, got {args.size} and {args.classes}')
+    if min(args.size) < 1 or not 2 <= args.classes <= 28:
+        raise UserError(f'--size must be positive and --classes 2 to 28, got {args.size} and {args.classes}')
     command = [sys.executable, __file__, '--size', *map(str, args.size), '--classes', str(args.classes), '--channels',
                str(args.channels)] + (['--arch', args.arch] if args.arch else [])
     results = {}
