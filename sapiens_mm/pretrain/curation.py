@@ -38,7 +38,7 @@ from sapiens_mm.pretrain.sidecar import QualityFilter
 Detector = Callable[[list[np.ndarray]], list[tuple[np.ndarray, np.ndarray]]]
 _BITS = np.array([bin(i).count('1') for i in range(2**16)], np.uint8)
 _PAIRS = 2**22  # that are compared at once
-_SIDES = (0, 300, 400, 600, 800, 1200, 1600, 2400)  # bounds of the report's table, pixels
+_SIDES = (0, 100, 200, 300, 400, 600, 800, 1200, 1600, 2400)  # bounds of the report's table, pixels
 _EXAMPLES = 12  # pictures of each kind in the report
 
 
@@ -409,7 +409,7 @@ class Curator:
         write_shard_index(self.out / 'shards', shards)
         total = sum(reasons.values())
         lines = ['# Curation report', '', f'{total} pictures of `{self.source.root}` looked at, {reasons["kept"]} kept '
-                 f'({reasons["kept"] / max(total, 1):.1%}) in {len(shards)} shards.', '']
+                 f'({reasons["kept"] / max(total, 1):.1%}) in {len(shards)} shards.', '', self._describe(), '']
         lines += _table('Outcome', 'pictures', sorted(reasons.items(), key=lambda item: (-item[1], item[0])), total)
         lines += _table('People in a kept picture', 'pictures', sorted(people.items()), reasons['kept'])
         names = [f'{a} to {b}' for a, b in zip(_SIDES, _SIDES[1:])] + [f'over {_SIDES[-1]}']
@@ -423,6 +423,16 @@ class Curator:
         with atomic_path(self.out / 'report.md') as partial:
             partial.write_text('\n'.join(lines))
         return dict(reasons)
+
+    def _describe(self) -> str:
+        """What decides, in a sentence or two."""
+        q = self.quality
+        at_most = f' and at most {q.max_people} of them' if q.max_people else ''
+        filters = f', flagged by none of {", ".join(f["type"] for f in self._filter_cfgs)}' if self._filter_cfgs else ''
+        copies = '' if self.max_distance is None else f', no hash within {self.max_distance} of 64 bits of an earlier one'
+        return (f'Kept: a person with a score over {q.min_score} and both sides over {q.min_side} pixels{at_most}{filters}{copies}.'
+                f' Detector: {self._detector_cfg["type"]}. In the samples, boxes of such people are green, those of smaller people '
+                'yellow and those of lower scores red.')
 
     def _written(self, unit: str) -> dict:
         """The counts of a unit that :meth:`write` is done with."""
@@ -443,7 +453,8 @@ class Curator:
                     continue
                 for (x1, y1, x2, y2), score in zip(*examples[number]):
                     if score > 0.3:
-                        colour = (0, 200, 0) if score > self.quality.min_score else (0, 0, 220)
+                        large = min(x2 - x1, y2 - y1) > self.quality.min_side
+                        colour = (0, 0, 220) if score <= self.quality.min_score else (0, 200, 0) if large else (0, 200, 255)
                         cv2.rectangle(image, (int(x1), int(y1)), (int(x2), int(y2)), colour, max(2, max(image.shape) // 100))
                 scale = side / max(image.shape[:2])
                 size = [max(1, round(n * scale)) for n in image.shape[1::-1]]

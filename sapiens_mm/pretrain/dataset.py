@@ -199,7 +199,8 @@ class ShardedHumanImages(Dataset):
         sidecar: Where the sidecars are: a folder (relative to ``data_root``) with ``NAME.parquet`` or ``NAME.jsonl`` for each shard
             ``NAME.tar``, whose ``path`` is the sample's name in the shard.
         pipeline: Transforms; the first reads ``img_bytes``, as ``sapiens_mm.LoadRandomResizedCrop`` does.
-        shuffle_buffer: Pictures, as files, that each worker keeps at most to shuffle them.
+        shuffle_buffer: Pictures, as files, that each worker keeps at most to shuffle them: a machine with 8 processes of 16 workers
+            keeps up to 128 times as many.
         cache_dir: Where the number of pictures of each shard is kept; by default as in :class:`HumanImages`. What ``shards.json``
             (WebDataset's index) beside the shards says is believed.
         metainfo: Kept in checkpoints and given to visualisers.
@@ -210,7 +211,7 @@ class ShardedHumanImages(Dataset):
     """
 
     def __init__(self, data_root: str, shards: str | Sequence[str] = '*.tar', quality: dict | None = None, sidecar: str = '',
-                 pipeline: Sequence[dict | Callable] = (), shuffle_buffer: int = 2000, cache_dir: str | None = None,
+                 pipeline: Sequence[dict | Callable] = (), shuffle_buffer: int = 500, cache_dir: str | None = None,
                  metainfo: dict | None = None):
         self.data_root = os.path.expanduser(data_root)
         pattern = shards if isinstance(shards, str) else None

@@ -53,21 +53,28 @@ log_level = 'WARNING'
 
 
 class Trace(Hook):
-    """Write down what was trained on, by all processes together: a line for each iteration."""
+    """Write down what was trained on, by all processes together: a line for each step, numbered through all lives."""
 
     priority = 'NORMAL'  # before the checkpoint: whatever that knows of is in the file
 
     def __init__(self, file: str):
-        self.file = file
+        self.file, self.steps = file, 0
+
+    def before_save_checkpoint(self, runner, checkpoint) -> None:
+        checkpoint['trace_steps'] = self.steps
+
+    def after_load_checkpoint(self, runner, checkpoint) -> None:
+        self.steps = checkpoint['trace_steps']
 
     def before_train(self, runner) -> None:
-        self._write(start=runner.iter)
+        self._write(start=self.steps)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         names = [Path(sample.img_path).name.partition('.')[0] for sample in data_batch['data_samples']]
         everyone = all_gather_object((runner.iter, names))
         assert all(step == runner.iter for step, _ in everyone)
-        self._write(iter=runner.iter, loss=outputs['loss'].item(), samples=[names for _, names in everyone])
+        self._write(step=self.steps, loss=outputs['loss'].item(), samples=[names for _, names in everyone])
+        self.steps += 1
 
     def after_train(self, runner) -> None:
         self._write(finished=True)
@@ -105,7 +112,7 @@ def start(work_dir: Path, processes: int, log) -> subprocess.Popen:
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
-    arguments = ['config.py', '--work-dir', '.', '--resume']
+    arguments = ['config.py', '--work-dir', 'run', '--resume']
     command = [sys.executable, str(ROOT / 'tools/train.py'), *arguments] if processes == 1 else [
         'bash', str(ROOT / 'tools/dist_train.sh'), arguments[0], str(processes), *arguments[1:]]
     paths = [str(ROOT), str(Path(__file__).parent), *filter(None, [os.environ.get('PYTHONPATH')])]
@@ -142,7 +149,7 @@ def read_trace(path: Path) -> list[dict]:
 def check_checkpoints(work_dir: Path) -> int:
     """Number of checkpoints; raises where one is not whole."""
     from sapiens_mm.engine.checkpoint import read_state_dict
-    files = list(work_dir.glob('*.pth'))
+    files = list((work_dir / 'run').glob('*.pth'))
     for file in files:
         read_state_dict(str(file))
     return len(files)
@@ -157,12 +164,15 @@ def run_and_kill(work_dir: Path, processes: list[int], kills: int, rng: random.R
         with open(work_dir / 'log.txt', 'a') as log:
             process = start(work_dir, number, log)
         goal = before + 1 + rng.uniform(1, 2 * per_life) / number if life < kills else float('inf')
-        while process.poll() is None and len(read_trace(trace)) < goal:
-            time.sleep(0.02)
-        if process.poll() is None:
-            time.sleep(rng.uniform(0, 0.2))
-            kill_all(process.pid)
-        process.wait()
+        try:
+            while process.poll() is None and len(read_trace(trace)) < goal:
+                time.sleep(0.02)
+            if process.poll() is None:
+                time.sleep(rng.uniform(0, 0.2))
+        finally:
+            if process.poll() is None:
+                kill_all(process.pid)
+            process.wait()
         if process.returncode not in (0, -signal.SIGKILL):
             raise UserError(f'the run failed; see {work_dir / "log.txt"}')
         print(f'life {life + 1}, {number} processes: {"killed" if process.returncode else "ended"} after '
@@ -172,15 +182,15 @@ def run_and_kill(work_dir: Path, processes: list[int], kills: int, rng: random.R
 
 
 def account(trace: list[dict]) -> tuple[list[list[list[str]]], list[float], int]:
-    """Per iteration that the final weights know of: the samples of each process, and the loss; and the number of starts."""
+    """Of each step that the final weights know of: the samples of each process, and the loss; and the number of starts."""
     kept: dict[int, dict] = {}
     starts = 0
     for line in trace:
         if 'start' in line:
             starts += 1
             kept = {i: entry for i, entry in kept.items() if i < line['start']}  # forgotten with the weights
-        elif 'iter' in line:
-            kept[line['iter']] = line
+        elif 'step' in line:
+            kept[line['step']] = line
     steps = [kept[i] for i in sorted(kept)]
     return [step['samples'] for step in steps], [step['loss'] for step in steps], starts
 

@@ -2,7 +2,7 @@
 
 SOURCE is a folder tree, or a folder of tar shards; OUT gets shards/ with a sidecar for each, and report.md. Killed and
 started again with the same arguments it goes on where it was, to the same result. On a cluster, an array of jobs shares the
-units of a step:
+units of a step; submit each line when the one before has ended, and the same line again where jobs of an array have failed:
 
     sbatch --array=0-99 --wrap 'python tools/dataset_converters/curate_images.py SOURCE OUT --steps detect'
     python tools/dataset_converters/curate_images.py SOURCE OUT --steps deduplicate
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from pathlib import Path
 
 import sapiens_mm  # noqa: F401  (first, so that the OpenMMLab packages import)
@@ -61,7 +62,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override entries of the config')
     args = parser.parse_args()
     if args.job_index is None:
-        args.job_index = int(env.get('SLURM_ARRAY_TASK_ID', 0)) - int(env.get('SLURM_ARRAY_TASK_MIN', 0))
+        first, step = int(env.get('SLURM_ARRAY_TASK_MIN', 0)), int(env.get('SLURM_ARRAY_TASK_STEP', 1))
+        args.job_index = (int(env.get('SLURM_ARRAY_TASK_ID', first)) - first) // step
     return args
 
 
@@ -71,6 +73,9 @@ def main() -> None:
         raise UserError(f'no folder {args.source}')
     if Path(args.source).resolve() in (Path(args.out).resolve(), *Path(args.out).resolve().parents):
         raise UserError(f'{args.out} lies in {args.source}: the result would become part of the source; give another folder')
+    if not 0 <= args.job_index < args.num_jobs:
+        raise UserError(f'job {args.job_index} of {args.num_jobs}: jobs are numbered from 0, and an array of Slurm has to be even, '
+                        'such as --array=0-99')
     if args.num_jobs > 1 and not set(args.steps) <= {'detect', 'write'}:
         raise UserError('jobs share the steps detect and write only; run deduplicate and report alone, when all jobs have ended')
     cfg = read_config(args.config)
@@ -81,7 +86,12 @@ def main() -> None:
     with process_pool(args.processes, 'spawn', start_worker, setup) if args.processes > 1 else _Here(setup) as pool:
         for step in args.steps:
             if step in ('detect', 'write'):
-                done = list(pool.map(work, [(step, unit) for unit in units]))
+                done, said = [], time.monotonic()
+                for new in pool.map(work, [(step, unit) for unit in units]):
+                    done.append(new)
+                    if time.monotonic() - said > 60:
+                        said = time.monotonic()
+                        print(f'{step}: {len(done)} of {len(units)} units', flush=True)
                 print(f'{step}: {sum(done)} of {len(units)} units, {len(units) - sum(done)} were done before', flush=True)
             elif step == 'deduplicate':
                 curator.deduplicate()

@@ -14,4 +14,4 @@ train_dataloader = dict(
     batch_sampler=dict(type='sapiens_mm.StreamBatchSampler', drop_last=True),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
-        type='sapiens_mm.ShardedHumanImages', data_root='data/humans_shards/', shuffle_buffer=2000, pipeline=train_pipeline))
+        type='sapiens_mm.ShardedHumanImages', data_root='data/humans_shards/', shuffle_buffer=500, pipeline=train_pipeline))
