@@ -35,6 +35,7 @@ setup(
         'tests': requirements('tests'),
         'pretrain': requirements('pretrain'),  # quality sidecars as Parquet
         'hub': ['huggingface_hub'],  # checkpoints from hf://owner/repo/file
+        'track': ['lap'],  # people numbered through a video, smoothed keypoints
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],  # tools/deployment/export.py to .onnx, and running those files
     },
     zip_safe=False,

@@ -1,7 +1,7 @@
-"""A page in the browser: drop a picture, choose a task, see the result and download it.
+"""A page in the browser: drop a picture, choose task and checkpoint, see the result and download it.
 
 python demo/webui.py --model pose=CONFIG,WEIGHTS --model depth=CONFIG,WEIGHTS   (or the name of a released model: --model
-pose=sapiens-1b-pose-308). Only Python's own web server; it listens on this machine only unless told otherwise.
+pose=sapiens-1b-pose-308). It needs nothing but Python's own web server, and listens on this machine only unless told otherwise.
 """
 from __future__ import annotations
 
@@ -10,116 +10,117 @@ import base64
 import json
 import tempfile
 import threading
+import time
+import traceback
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
-
-import cv2
-import numpy as np
 
 import sapiens_mm  # noqa: F401  (first, so that the OpenMMLab packages import)
 from sapiens_mm.engine.cli import UserError, run_tool
 
-MAX_BYTES = 64 * 1024 * 1024
-PAGE = '''<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>sapiens_mm</title>
-<style>
- body{font:16px system-ui;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222}
- #drop{border:2px dashed #999;border-radius:8px;padding:2rem;text-align:center;cursor:pointer}
- #drop.over{background:#eef} #pictures{display:flex;gap:1rem;flex-wrap:wrap;margin-top:1rem}
- img{max-width:100%;max-height:70vh} figure{margin:0;flex:1 1 20rem} #said{min-height:1.5em;margin:1rem 0}
- a{margin-right:1rem}
-</style>
-<h1>sapiens_mm</h1>
-<p><label>Task <select id="task">OPTIONS</select></label></p>
-<div id="drop" tabindex="0" role="button">Drop a picture here, or click to choose one
-<input id="file" type="file" accept="image/*" hidden></div>
-<p id="said" role="status"></p><div id="links"></div><div id="pictures"></div>
-<script>
-const $ = id => document.getElementById(id); let last = null;
-async function run() {
-  if (!last) return;
-  $('said').textContent = 'Working ...'; $('links').textContent = ''; $('pictures').textContent = '';
-  try {
-    const answer = await fetch('run?task=' + encodeURIComponent($('task').value) + '&name=' + encodeURIComponent(last.name),
-                               {method: 'POST', body: last});
-    const got = await answer.json();
-    if (!answer.ok) throw new Error(got.error);
-    $('said').textContent = got.said;
-    const show = (src, text) => { const f = document.createElement('figure'), i = document.createElement('img'),
-      c = document.createElement('figcaption');
-      i.src = src; i.alt = text; c.textContent = text; f.append(i, c); $('pictures').append(f); };
-    show(URL.createObjectURL(last), 'picture'); show(got.overlay, 'result');
-    for (const f of got.files) { const a = document.createElement('a'); a.href = f.data; a.download = f.name;
-      a.textContent = 'Download ' + f.name; $('links').append(a); }
-  } catch (e) { $('said').textContent = e.message; }
-}
-const take = files => { if (files.length) { last = files[0]; run(); } };
-$('drop').onclick = () => $('file').click();
-$('drop').onkeydown = e => { if (e.key === 'Enter' || e.key === ' ') $('file').click(); };
-$('file').onchange = e => take(e.target.files); $('task').onchange = run;
-$('drop').ondragover = e => { e.preventDefault(); $('drop').classList.add('over'); };
-$('drop').ondragleave = () => $('drop').classList.remove('over');
-$('drop').ondrop = e => { e.preventDefault(); $('drop').classList.remove('over'); take(e.dataTransfer.files); };
-</script></html>'''
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 100_000_000
+LOCAL = ('127.0.0.1', 'localhost')
+
+
+def check_picture(content: bytes, name: str) -> None:
+    """Refuse pictures of a size that would fill the memory, before they are decoded."""
+    from PIL import Image
+    try:
+        with Image.open(BytesIO(content)) as image:
+            width, height = image.size
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'{name} is too large: up to {MAX_PIXELS // 10**6} million pixels') from error
+    except (OSError, ValueError, SyntaxError):
+        return  # OpenCV may read it
+    if width * height > MAX_PIXELS:
+        raise ValueError(f'{name} is too large: {width} x {height} pixels, up to {MAX_PIXELS // 10**6} million')
 
 
 def work(inferencer, content: bytes, name: str) -> dict:
     """Run a picture file's bytes through an inferencer: what the page shows and offers."""
+    from sapiens_mm.apis.inputs import read_image
+    check_picture(content, name)
     stem = ''.join(c for c in Path(name).stem if c.isalnum() or c in '-_')[:64] or 'picture'
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / f'{stem}{Path(name).suffix[:8]}'
+        source, out = Path(folder) / f'{stem}.picture', Path(folder) / 'out'
         source.write_bytes(content)
-        out = Path(folder) / 'out'
-        inferencer(str(source), out_dir=out)
+        start = time.perf_counter()
+        try:
+            height, width = read_image(source).shape[:2]
+            inferencer(str(source), out_dir=out)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(source), name)) from error
+        seconds = time.perf_counter() - start
         vis = out / 'vis' / f'{stem}.jpg'
-        files = [p for p in sorted(out.glob(f'{stem}.*')) + [vis] if p.is_file()]
-        height, width = cv2.imdecode(np.fromfile(vis, np.uint8), cv2.IMREAD_COLOR).shape[:2]
 
-        def as_url(path: Path, kind: str) -> str:
-            return f'data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}'
+        def packed(path: Path, kind: str, name: str) -> dict:
+            data = f'data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}'
+            return dict(name=name, data=data, overlay=path == vis)
 
-        return dict(said=f'{inferencer.task}: {width} x {height} pixels', overlay=as_url(vis, 'image/jpeg'),
-                    files=[dict(name=p.name if p != vis else f'{stem}_{inferencer.task}.jpg',
-                                data=as_url(p, 'application/octet-stream')) for p in files])
+        return dict(said=f'{inferencer.task} of {name}, {width} x {height} pixels, in {seconds:.1f} s',
+                    files=[*(packed(p, 'application/octet-stream', p.name) for p in sorted(out.glob(f'{stem}.*'))),
+                           packed(vis, 'image/jpeg', f'{stem}_{inferencer.task}.jpg')])
 
 
-def make_server(inferencers: dict, host: str, port: int) -> ThreadingHTTPServer:
-    """A server of the page; ``inferencers``: name in the page -> inferencer."""
-    page = PAGE.replace('OPTIONS', ''.join(f'<option>{name}</option>' for name in inferencers)).encode()
+def make_server(models: list[tuple[str, object]], host: str, port: int) -> ThreadingHTTPServer:
+    """A server of the page; ``models``: what each is called in the page, and its inferencer."""
+    facts = dict(models=[dict(task=inferencer.task, name=name) for name, inferencer in models], limit=MAX_BYTES)
+    page = Path(__file__).with_suffix('.html').read_text(encoding='utf-8')
+    page = page.replace('FACTS', json.dumps(facts).replace('<', '\\u003c')).encode()
     one_at_a_time = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = 60  # seconds without a byte
 
         def answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
             self.send_response(status)
             self.send_header('Content-Type', kind)
             self.send_header('Content-Length', str(len(body)))
+            self.send_header('X-Content-Type-Options', 'nosniff')
             self.end_headers()
             self.wfile.write(body)
 
+        def refuse(self, error: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+            self.answer(status, json.dumps(dict(error=error)).encode(), 'application/json')
+
+        def at_home(self) -> bool:
+            """Whether it was asked under this machine's own name: other sites' pages cannot lend theirs to it."""
+            return host not in LOCAL or self.headers.get('Host', '').partition(':')[0] in LOCAL
+
         def do_GET(self) -> None:
-            if urlparse(self.path).path in ('/', '/index.html'):
+            if self.at_home() and urlparse(self.path).path in ('/', '/index.html'):
                 self.answer(HTTPStatus.OK, page, 'text/html; charset=utf-8')
             else:
                 self.answer(HTTPStatus.NOT_FOUND, b'not found', 'text/plain')
 
         def do_POST(self) -> None:
-            query = parse_qs(urlparse(self.path).query)
-            length = self.headers.get('Content-Length', '')
+            url, length = urlparse(self.path), self.headers.get('Content-Length', '')
+            query = parse_qs(url.query)
+            model, name = query.get('model', [''])[0], Path(query.get('name', ['picture'])[0]).name[:128] or 'picture'
+            if url.path != '/run' or not self.at_home():
+                return self.refuse('there is no such page', HTTPStatus.NOT_FOUND)
+            if not (model.isascii() and model.isdigit() and int(model) < len(models)):
+                return self.refuse('there is no such model; load the page again')
+            if not (length.isascii() and length.isdigit() and 0 < int(length) <= MAX_BYTES):
+                return self.refuse(f'a picture has up to {MAX_BYTES >> 20} MB')
+            content = self.rfile.read(int(length))
+            if len(content) < int(length):
+                return self.refuse(f'{name} did not arrive whole')
             try:
-                if urlparse(self.path).path != '/run' or query.get('task', [''])[0] not in inferencers:
-                    raise ValueError('there is no such task')
-                if not length.isdigit() or int(length) > MAX_BYTES:
-                    raise ValueError(f'a picture has up to {MAX_BYTES >> 20} MB')
-                content = self.rfile.read(int(length))
                 with one_at_a_time:
-                    result = work(inferencers[query['task'][0]], content, query.get('name', ['picture'])[0])
-                self.answer(HTTPStatus.OK, json.dumps(result).encode(), 'application/json')
+                    result = work(models[int(model)][1], content, name)
             except (ValueError, FileNotFoundError) as error:
-                text = str(error).replace(tempfile.gettempdir(), '')
-                self.answer(HTTPStatus.BAD_REQUEST, json.dumps(dict(error=text)).encode(), 'application/json')
+                self.refuse(str(error))
+            except Exception as error:  # the page says it in one sentence, the terminal has the rest
+                traceback.print_exc()
+                self.refuse(f'{name} could not be worked on: {" ".join(str(error).split())[:200]}',
+                            HTTPStatus.INTERNAL_SERVER_ERROR)
+            else:
+                self.answer(HTTPStatus.OK, json.dumps(result).encode(), 'application/json')
 
         def log_message(self, *args) -> None:
             """Quiet: the terminal has the log of the models."""
@@ -131,23 +132,34 @@ def main() -> None:
     from sapiens_mm.apis.multi import TASKS
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--model', action='append', required=True, metavar='TASK=CONFIG,WEIGHTS',
-                        help=f'one of {", ".join(TASKS)}; may be given several times; or TASK=NAME of a released model')
-    parser.add_argument('--device')
+                        help=f'one of {", ".join(TASKS)}, or TASK=NAME of a released model; may be given several times, also for '
+                        'one task')
+    parser.add_argument('--detector', help='mmdet config of a person detector (default: RTMDet-m)')
+    parser.add_argument('--detector-weights', help='its checkpoint; without one the whole picture counts as one person')
+    parser.add_argument('--device', help='such as cuda:0; by default a GPU where there is one')
     parser.add_argument('--precision', choices=['fp32', 'bf16', 'fp16'], default='fp32')
+    parser.add_argument('--trusted', action='store_true', help='load checkpoints that could run code: only of your own')
     parser.add_argument('--host', default='127.0.0.1', help='0.0.0.0 lets other machines in; there is no password')
     parser.add_argument('--port', type=int, default=7860)
     args = parser.parse_args()
-    inferencers = {}
+    models = []
     for given in args.model:
         task, _, model = given.partition('=')
         if task not in TASKS or not model:
             raise UserError(f'--model takes TASK=CONFIG,WEIGHTS with a task of {", ".join(TASKS)}, got {given}')
         config, _, weights = model.partition(',')
-        inferencers[task] = TASKS[task](config, weights or None, args.device, precision=args.precision)
-    server = make_server(inferencers, args.host, args.port)
+        models.append((Path(weights or config).name, TASKS[task](
+            config, weights or None, args.device, precision=args.precision, trusted=args.trusted, detector=args.detector,
+            detector_weights=args.detector_weights)))
+    try:
+        server = make_server(models, args.host, args.port)
+    except OSError as error:
+        raise UserError(f'cannot listen on {args.host}:{args.port}: {error.strerror}; give another --port') from error
     print(f'open http://{args.host}:{server.server_port} in a browser; stop with Ctrl-C', flush=True)
     try:
         server.serve_forever()
+    except KeyboardInterrupt:
+        print()
     finally:
         server.server_close()
 

@@ -143,7 +143,7 @@ class SapiensBaseInferencer(BaseInferencer):
         self.load_report: LoadReport | None = None
         if exported:
             from sapiens_mm.engine.exported import run_exported
-            run_exported(model, weights, device)
+            run_exported(model, weights, device, self._trusted)
         else:
             self.load_report = load_model(model, checkpoint)
         model = model.to(device)
@@ -329,7 +329,7 @@ class SapiensBaseInferencer(BaseInferencer):
         keep = out_dir is None if keep is None else keep
         if source.kind != 'images' and out_dir is not None:
             from sapiens_mm.apis.video import run_video
-            return run_video(self, source, Path(out_dir), batch_size, options, draw, write, save_vis, overwrite, readers)
+            return run_video(self, source, Path(out_dir), batch_size, options, draw, write, save_vis, overwrite, readers, writers)
 
         items, note = source.items, None
         if out_dir is not None:

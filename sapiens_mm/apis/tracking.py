@@ -2,19 +2,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from importlib.util import find_spec
 
+import cv2
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
-
-def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (N, 4) and (M, 4): (N, M)."""
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:4], b[None, :, 2:4])
-    shared = (high - low).clip(min=0).prod(-1)
-    areas = [(boxes[:, 2:4] - boxes[:, :2]).prod(-1) for boxes in (a, b)]
-    return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
+CERTAIN = 0.5  # score of a box that starts a track; lower ones only go on with one
 
 
 class OneEuroFilter:
@@ -31,76 +24,101 @@ class OneEuroFilter:
         self.fps, self.min_cutoff, self.beta, self.d_cutoff = fps, min_cutoff, beta, d_cutoff
         self.value: np.ndarray | None = None
         self.speed = 0.
-        self.missed = 0
 
-    def _alpha(self, cutoff):
-        r = 2 * math.pi * cutoff * (1 + self.missed) / self.fps
+    @staticmethod
+    def _alpha(cutoff, seconds: float):
+        r = 2 * math.pi * cutoff * seconds
         return r / (r + 1)
 
-    def __call__(self, value: np.ndarray, size: float) -> np.ndarray:
-        """The next value (K, 2); ``size`` is the person's in pixels. ``missed`` frames before it count as time."""
+    def __call__(self, value: np.ndarray, size: float, frames: int = 1) -> np.ndarray:
+        """The next value (K, 2), ``frames`` after the one before; ``size`` is the person's in pixels."""
         if self.value is None:
             self.value = value.copy()
             return self.value.copy()
-        speed = (value - self.value) * self.fps / (1 + self.missed)
-        alpha = self._alpha(self.d_cutoff)
-        self.speed = alpha * speed + (1 - alpha) * self.speed
+        seconds = frames / self.fps
+        alpha = self._alpha(self.d_cutoff, seconds)
+        self.speed = alpha * (value - self.value) / seconds + (1 - alpha) * self.speed
         cutoff = self.min_cutoff + self.beta * np.linalg.norm(self.speed, axis=-1, keepdims=True) / max(size, 1.)
-        alpha = self._alpha(cutoff)
+        alpha = self._alpha(cutoff, seconds)
         self.value = alpha * value + (1 - alpha) * self.value
-        self.missed = 0
         return self.value.copy()
 
 
-@dataclass
-class _Track:
-    number: int
-    box: np.ndarray
-    age: int = 0  # frames since it was last seen
-    filter: OneEuroFilter | None = field(default=None, repr=False)
-
-
 class Tracker:
-    """Numbers people from frame to frame by the overlap of their keypoints' boxes, best total overlap first (Kuhn, 1955).
+    """Numbers people from frame to frame by their boxes: ByteTrack (Zhang et al., ECCV 2022), mmdet's implementation.
 
     Args:
-        fps: Frames per second.
-        min_iou: A person who overlaps a track less is a new one.
-        max_age: Frames that a track lives unseen; one second by default.
+        fps: Frames per second. A person may be out of sight for one second.
         smooth: Also smooth keypoints.
+
+    Raises:
+        ValueError: The package that mmdet's tracker solves assignments with is missing.
     """
 
-    def __init__(self, fps: float, min_iou: float = 0.2, max_age: int | None = None, smooth: bool = False):
-        self.fps, self.min_iou, self.smooth = fps, min_iou, smooth
-        self.max_age = round(fps) if max_age is None else max_age
-        self.tracks: list[_Track] = []
-        self.next_number = 1
+    def __init__(self, fps: float, smooth: bool = False):
+        if find_spec('lap') is None:
+            raise ValueError('tracks and smoothing need: pip install lap')
+        from mmdet.models.task_modules.tracking import KalmanFilter
+        from mmdet.models.trackers import ByteTracker
+        self.fps, self.smooth, self.frame = fps, smooth, -1
+        self.tracker = ByteTracker(obj_score_thrs=dict(high=CERTAIN, low=0.1), init_track_thr=CERTAIN,
+                                   num_frames_retain=round(fps) + 1)
+        self.tracker.motion = KalmanFilter()
+        self.filters: dict[int, tuple[OneEuroFilter, int]] = {}  # with the frame of the last value
 
-    def __call__(self, people: Sequence[dict]) -> list[dict]:
-        """The next frame's people (with ``bbox``, ``keypoints`` and ``keypoint_scores``): for each its ``track_id``, and
-        ``keypoints_smoothed`` where asked. The people themselves stay as they are.
+    def __call__(self, boxes: np.ndarray, scores: np.ndarray, keypoints: np.ndarray) -> tuple[list[int | None], np.ndarray]:
+        """The next frame.
+
+        Args:
+            boxes: (N, 4), x1, y1, x2, y2 in pixels.
+            scores: (N,), of the boxes.
+            keypoints: (N, K, 2).
+
+        Returns:
+            Each person's number, from 1, or None where the box is too uncertain to start a track; and the keypoints, smoothed where
+            that was asked for.
         """
-        boxes = np.array([p['bbox'][:4] for p in people], np.float64).reshape(-1, 4)
-        numbers: list[_Track | None] = [None] * len(people)
-        for track in self.tracks:
-            track.age += 1
-        if self.tracks and len(people):
-            overlap = box_iou(np.stack([t.box for t in self.tracks]), boxes)
-            for i, j in zip(*linear_sum_assignment(-overlap)):
-                if overlap[i, j] >= self.min_iou:
-                    numbers[j] = self.tracks[i]
-        out = []
-        for person, box, track in zip(people, boxes, numbers):
-            if track is None:
-                track = _Track(self.next_number, box, filter=OneEuroFilter(self.fps))
-                self.next_number += 1
-                self.tracks.append(track)
-            track.filter.missed = max(track.age - 1, 0)
-            track.box, track.age = box, 0
-            extra = dict(track_id=track.number)
-            if self.smooth:
-                size = float(np.linalg.norm(box[2:] - box[:2]))
-                extra['keypoints_smoothed'] = track.filter(np.array(person['keypoints'], np.float64), size).round(3).tolist()
-            out.append(extra)
-        self.tracks = [t for t in self.tracks if t.age <= self.max_age]
-        return out
+        self.frame += 1
+        numbers = self._numbers(boxes, scores)
+        smoothed = np.array(keypoints, np.float64)
+        if self.smooth:
+            self.filters = {n: f for n, f in self.filters.items() if n - 1 in self.tracker.tracks}
+            for i, number in enumerate(numbers):
+                if number is not None:
+                    one_euro, last = self.filters.get(number) or (OneEuroFilter(self.fps), self.frame)
+                    size = float(np.linalg.norm(boxes[i, 2:] - boxes[i, :2]))
+                    smoothed[i] = one_euro(smoothed[i], size, max(self.frame - last, 1))
+                    self.filters[number] = one_euro, self.frame
+        return numbers, smoothed
+
+    def _numbers(self, boxes: np.ndarray, scores: np.ndarray) -> list[int | None]:
+        import torch
+        from mmdet.structures import DetDataSample
+        from mmengine.structures import InstanceData
+        boxes = torch.as_tensor(np.asarray(boxes, np.float32).reshape(-1, 4))
+        scores = torch.as_tensor(np.asarray(scores, np.float32).reshape(-1))
+        sample = DetDataSample(metainfo=dict(frame_id=self.frame))
+        sample.pred_instances = InstanceData(bboxes=boxes, scores=scores, labels=torch.zeros(len(boxes), dtype=torch.long))
+        found = self.tracker.track(sample)
+        for track in self.tracker.tracks.values():  # it would keep all boxes of a track, but looks at the last ones only
+            for values in track.values():
+                if isinstance(values, list):
+                    del values[:-self.tracker.num_tentatives]
+        numbers: list[int | None] = [None] * len(boxes)
+        for box, number in zip(found.bboxes, found.instances_id.tolist()):  # in another order, and without the uncertain ones
+            same = (boxes == box).all(1).tolist()
+            numbers[next(i for i, equal in enumerate(same) if equal and numbers[i] is None)] = number + 1
+        return numbers
+
+
+def draw_numbers(image: np.ndarray, boxes: np.ndarray, numbers: list[int | None]) -> np.ndarray:
+    """Write each person's number at the upper left corner of the box, in place."""
+    scale = max(min(image.shape[:2]) / 720, 0.4)
+    thickness = max(round(2 * scale), 1)
+    for (x, y), number in zip(np.asarray(boxes)[:, :2].round().astype(int).tolist(), numbers):
+        if number is not None:
+            (width, height), _ = cv2.getTextSize(str(number), cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+            corner = min(max(x, 0), image.shape[1] - width), min(max(y, height + thickness), image.shape[0] - thickness)
+            for color, extra in (((0, 0, 0), 2 * thickness), ((255, 255, 255), 0)):
+                cv2.putText(image, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, scale, color, thickness + extra, cv2.LINE_AA)
+    return image

@@ -1,15 +1,20 @@
 """A video's results, written so that a run that was killed goes on and ends with the files of one that was not.
 
-Finished frames are kept in a journal beside the results, in whole segments: no batch of the network reaches from one segment into
-the next, so that a run which starts at a segment computes exactly what a run that came by would have. The annotated video cannot be
-continued by its encoder; it is encoded anew from the journal while the network goes on.
+A run goes on at a whole segment: no batch of the network reaches from one segment into the next, so that a run which starts at a
+segment computes exactly what a run that came by would have. Finished maps are in their own files; people are kept in a journal
+until their one file is complete. The annotated video cannot be continued by its encoder: before the network goes on, the finished
+frames are drawn and encoded anew, which takes a small part of the network's time for them.
 """
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from queue import Queue
@@ -21,48 +26,39 @@ from mmengine.logging import print_log
 
 from sapiens_mm.apis.base import SapiensBaseInferencer, progress
 from sapiens_mm.apis.inputs import Item, Source
-from sapiens_mm.apis.outputs import RunNote, write_json
+from sapiens_mm.apis.outputs import RunNote, write_image, write_json
 from sapiens_mm.engine.atomic_file import atomic_path
 
 SEGMENT = 32  # frames
+Draw = Callable[[], np.ndarray]
 
 
-class _Journal:
-    """Predictions of finished frames, one file per segment."""
+def _ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
+    """The same items, got in a thread of their own: a video is decoded while the network runs."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1, thread_name_prefix='decode') as pool:
+        waiting = deque(pool.submit(next, iterator, None) for _ in range(count))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, iterator, None))
+            yield item
 
-    def __init__(self, folder: Path, fresh: bool):
-        self.folder = folder
-        if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.finished = 0
-        while self._file(self.finished).is_file():
-            self.finished += 1
 
-    def _file(self, segment: int) -> Path:
-        return self.folder / f'{segment:06d}.npz'
-
-    def write(self, segment: int, frames: list[dict[str, np.ndarray]]) -> None:
-        arrays = {f'{i}.{key}': value for i, frame in enumerate(frames) for key, value in frame.items()}
-        with atomic_path(self._file(segment)) as path:
-            np.savez(path, count=len(frames), **arrays)
-
-    def read(self, segment: int) -> list[dict[str, np.ndarray]]:
-        with np.load(self._file(segment)) as content:
-            frames: list[dict[str, np.ndarray]] = [{} for _ in range(int(content['count']))]
-            for name in content.files:
-                if name != 'count':
-                    at, _, key = name.partition('.')
-                    frames[int(at)][key] = content[name]
-            return frames
+def _fit(frame: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A frame of another size, as large as it goes on black."""
+    scale = min(width / frame.shape[1], height / frame.shape[0])
+    w, h = max(round(frame.shape[1] * scale), 1), max(round(frame.shape[0] * scale), 1)
+    canvas = np.zeros((height, width, 3), np.uint8)
+    x, y = (width - w) // 2, (height - h) // 2
+    canvas[y:y + h, x:x + w] = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return canvas
 
 
 class _Encoder(Thread):
-    """Draws and encodes frames in order, in a thread of its own."""
+    """Draws and encodes frames in order, in a thread of its own. All take the first one's size."""
 
-    def __init__(self, path: Path, fps: float, draw):
+    def __init__(self, path: Path, fps: float):
         super().__init__(name='encode', daemon=True)
-        self.path, self.fps, self.draw_frame = path, fps, draw
+        self.path, self.fps, self.frames = path, fps, 0
         self.queue: Queue = Queue(maxsize=8)
         self.error: BaseException | None = None
         self.start()
@@ -70,14 +66,15 @@ class _Encoder(Thread):
     def run(self) -> None:
         writer = None
         try:
-            while (entry := self.queue.get()) is not None:
-                frame = self.draw_frame(*entry)
+            while (draw := self.queue.get()) is not None:
+                frame = draw()
                 if writer is None:
                     height, width = frame.shape[:2]
                     writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'mp4v'), self.fps, (width, height))
                     if not writer.isOpened():
-                        raise ValueError(f'this OpenCV cannot write {self.path.suffix} videos; give save_vis=False')
-                writer.write(frame)
+                        raise ValueError(f'this OpenCV cannot write {self.path.suffix} videos; give save_vis=False (--no-vis)')
+                writer.write(frame if frame.shape[:2] == (height, width) else _fit(frame, width, height))
+                self.frames += 1
         except BaseException as error:
             self.error = error
             while self.queue.get() is not None:  # nobody waits for a full queue
@@ -86,203 +83,284 @@ class _Encoder(Thread):
             if writer is not None:
                 writer.release()
 
-    def put(self, *entry) -> None:
-        self.queue.put(entry)
+    def put(self, draw: Draw) -> None:
+        """Encode what the function returns."""
+        self.queue.put(draw)
         if self.error is not None:
             raise self.error
 
     def close(self) -> None:
+        """Wait for the last frame."""
         self.queue.put(None)
         self.join()
         if self.error is not None:
             raise self.error
 
+    def check(self) -> None:
+        """Hold the file against what was put into it; OpenCV does not say when a disk is full."""
+        written = int(cv2.VideoCapture(str(self.path)).get(cv2.CAP_PROP_FRAME_COUNT))
+        if written != self.frames:
+            raise OSError(f'{self.path} has {written} frames of {self.frames}: is the disk full?')
 
-def _segments(items: Iterator[Item]) -> Iterator[list[Item]]:
-    segment: list[Item] = []
-    for item in items:
-        segment.append(item)
-        if len(segment) == SEGMENT:
-            yield segment
-            segment = []
-    if segment:
-        yield segment
+
+class _Keypoints:
+    """All people of a video in one json, a line per frame; a journal of finished segments until it is complete."""
+
+    def __init__(self, inferencer: SapiensBaseInferencer, source: Source, folder: Path, draw: dict, write: dict, save_vis: bool,
+                 writers: int):
+        self.inferencer, self.source, self.folder, self.draw, self.write = inferencer, source, folder, draw, write
+        self.tracker = None
+        if inferencer._track or inferencer._smooth:
+            from sapiens_mm.apis.tracking import Tracker
+            self.tracker = Tracker(source.fps, smooth=inferencer._smooth)
+        self.segment: list[dict[str, np.ndarray]] = []
+        self.size = (0, 0)
+        self.file = None
+
+    def settings(self) -> dict:
+        return dict(track=self.inferencer._track, smooth=self.inferencer._smooth)
+
+    def _journal(self, segment: int) -> Path:
+        return self.folder / '.journal' / f'{segment:06d}.npz'
+
+    def finished(self) -> int:
+        segment = 0
+        while self._journal(segment).is_file():
+            segment += 1
+        return segment * SEGMENT
+
+    def restore(self, item: Item, image: np.ndarray) -> Draw:
+        segment, at = divmod(item.index, SEGMENT)
+        if at == 0:
+            self.segment = [{} for _ in range(SEGMENT)]
+            with np.load(self._journal(segment)) as content:
+                for name in content.files:
+                    index, _, key = name.partition('.')
+                    self.segment[int(index)][key] = content[name]
+        return self._line(item, image, self.segment[at])
+
+    def add(self, item: Item, image: np.ndarray, prediction) -> Draw:
+        if item.index % SEGMENT == 0:
+            self.segment = []
+        arrays = self.inferencer.arrays(prediction)
+        self.segment.append(arrays)
+        if len(self.segment) == SEGMENT:
+            with atomic_path(self._journal(item.index // SEGMENT)) as path:
+                np.savez(path, **{f'{i}.{key}': value for i, frame in enumerate(self.segment) for key, value in frame.items()})
+        return self._line(item, image, arrays)
+
+    def _line(self, item: Item, image: np.ndarray, arrays: dict[str, np.ndarray]) -> Draw:
+        raw = shown = _people(arrays)
+        extra, numbers = None, []
+        if self.tracker is not None:
+            numbers, smoothed = self.tracker(arrays['bboxes'], arrays['bbox_scores'], arrays['keypoints'])
+            extra = [dict(track_id=number) for number in numbers]
+            if self.tracker.smooth:
+                shown = _people(dict(arrays, keypoints=smoothed))
+                for more, person in zip(extra, self._dict(shown, item, image)['instances']):
+                    more['keypoints_smoothed'] = person['keypoints']
+        found = self._dict(raw, item, image, extra=extra)
+        line, size = dict(frame=item.index, instances=found['instances']), (found['width'], found['height'])
+        if self.file is None:
+            self._open(size, found['keypoint_set'])
+        elif size != self.size:
+            line.update(width=size[0], height=size[1])
+        self.file.write((',\n' if item.index else '') + json.dumps(line, separators=(',', ':')))
+
+        def draw() -> np.ndarray:
+            picture = self.inferencer.draw(image, shown, **self.draw)
+            if numbers:
+                from sapiens_mm.apis.tracking import draw_numbers
+                draw_numbers(picture, arrays['bboxes'], numbers)
+            return picture
+
+        return draw
+
+    def _dict(self, prediction, item: Item, image: np.ndarray, **more) -> dict:
+        return self.inferencer.to_dict(prediction, item, image, digits=3, **self.write, **more)
+
+    @property
+    def _partial(self) -> Path:
+        return self.folder / '.keypoints.partial.json'
+
+    def _open(self, size: tuple[int, int], keypoint_set: str) -> None:
+        from sapiens_mm.apis.keypoint_sets import KeypointSet
+        names = KeypointSet(self.inferencer.num_keypoints, self.write.get('keypoints'), self.write.get('tier', 'certain')).names
+        head = dict(video=Path(self.source.path).name, fps=self.source.fps, width=size[0], height=size[1],
+                    keypoint_set=keypoint_set, keypoint_names=names)
+        self.size, self.file = size, open(self._partial, 'w')
+        self.file.write(json.dumps(head, separators=(',', ':'))[:-1] + ',"frames":[\n')
+
+    def close(self, complete: bool) -> None:
+        if self.file is None:
+            return
+        with self.file:
+            if complete:
+                self.file.write('\n]}\n')
+        if complete:
+            os.replace(self._partial, self.folder / 'keypoints.json')
+
+
+def _people(arrays: dict[str, np.ndarray]):
+    from mmengine.structures import InstanceData
+    from mmpose.structures import PoseDataSample
+    return PoseDataSample(pred_instances=InstanceData(**arrays))
+
+
+class _Maps:
+    """One file per frame. What a frame's picture cannot be drawn from again is kept as a picture until the end."""
+
+    def __init__(self, inferencer: SapiensBaseInferencer, source: Source, folder: Path, draw: dict, write: dict, save_vis: bool,
+                 writers: int):
+        self.inferencer, self.folder, self.draw, self.write, self.writers = inferencer, folder, draw, write, writers
+        self.keeps_pictures = save_vis and write.get('fmt') in ('png16', 'png', 'pooled')
+        self.pool = ThreadPoolExecutor(writers, thread_name_prefix='write')
+        self.waiting: deque = deque()
+
+    def settings(self) -> dict:
+        return {}
+
+    def _file(self, index: int) -> Path:
+        return self.inferencer.done_file(self.folder / 'frames', f'{index:06d}', **self.write)
+
+    def _picture(self, index: int) -> Path:
+        return self.folder / '.journal' / f'{index:06d}.png'
+
+    def finished(self) -> int:
+        frame = 0
+        while self._file(frame).is_file() and (not self.keeps_pictures or self._picture(frame).is_file()):
+            frame += 1
+        return frame // SEGMENT * SEGMENT
+
+    def restore(self, item: Item, image: np.ndarray) -> Draw:
+        if self.keeps_pictures:
+            return lambda: cv2.imread(str(self._picture(item.index)))
+        return lambda: self.inferencer.draw(image, self._read(self._file(item.index)), **self.draw)
+
+    def _read(self, path: Path):
+        if path.suffix == '.png':
+            array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        else:
+            array = np.load(path)
+            array = array['data'] if path.suffix == '.npz' else array
+        if self.inferencer.task == 'features':
+            return dict(features=array)
+        import torch
+        from mmengine.structures import PixelData
+        from mmseg.structures import SegDataSample
+        array = array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+        sample = SegDataSample()
+        sample.set_data({self.inferencer.field: PixelData(data=torch.from_numpy(array))})
+        return sample
+
+    def add(self, item: Item, image: np.ndarray, prediction) -> Draw:
+        self.waiting.append(self.pool.submit(self.inferencer.write, self.folder / 'frames', item.name, prediction, item, image,
+                                             **self.write))
+        while len(self.waiting) > 4 * self.writers:
+            self.waiting.popleft().result()
+
+        def draw() -> np.ndarray:
+            picture = self.inferencer.draw(image, prediction, **self.draw)
+            if self.keeps_pictures:
+                write_image(self._picture(item.index), picture)
+            return picture
+
+        return draw
+
+    def close(self, complete: bool) -> None:
+        self.pool.shutdown()
+        while complete and self.waiting:
+            self.waiting.popleft().result()
+
+
+def _fingerprint(path: str) -> str:
+    """Tells videos apart by their length and both ends."""
+    size, end = os.path.getsize(path), 2**20
+    with open(path, 'rb') as file:
+        crc = zlib.crc32(file.read(end))
+        file.seek(max(size - end, 0))
+        return f'{size}-{zlib.crc32(file.read(end), crc):08x}'
 
 
 def run_video(inferencer: SapiensBaseInferencer, source: Source, out_dir: Path, batch_size: int, options: dict, draw: dict,
-              write: dict, save_vis: bool, overwrite: bool, readers: int) -> dict:
+              write: dict, save_vis: bool, overwrite: bool, readers: int, writers: int) -> dict:
     """Run over a video or a camera and write ``NAME/keypoints.json`` or ``NAME/frames/``, and ``NAME/vis.mp4``.
 
     Args:
         inferencer: Of any task.
         source: The video or camera.
         out_dir: Folder of the results.
-        batch_size, readers: See :class:`sapiens_mm.apis.base.SapiensBaseInferencer`.
+        batch_size, readers, writers: See :class:`sapiens_mm.apis.base.SapiensBaseInferencer`.
         options, draw, write: Arguments of its ``prepare``, ``draw`` and ``write``.
         save_vis, overwrite: See there.
 
     Returns:
         As the inferencer's call; ``predictions`` is empty, they are in the files.
+
+    Raises:
+        ValueError: Not one frame can be read; the folder has results of another run.
     """
     camera = source.kind == 'camera'
-    name = source.path.replace(':', '_') if camera else Path(source.path).stem
-    recorder = recorder_of(inferencer, source, write)
-    extra = recorder.settings()
+    folder = out_dir / (source.path.replace(':', '_') if camera else Path(source.path).stem)
+    journal, done, vis = folder / '.journal', folder / 'done.json', folder / 'vis.mp4'
+    recorder = (_Keypoints if inferencer.task == 'pose' else _Maps)(inferencer, source, folder, draw, write, save_vis, writers)
+    if camera and folder.is_dir() and not overwrite:
+        raise ValueError(f'{folder} holds an earlier recording; give another out_dir, or overwrite=True (--overwrite)')
+    if overwrite:  # before the note, so that a kill leaves no results of the earlier run under the new one
+        for old in (journal, folder / 'frames'):
+            shutil.rmtree(old, ignore_errors=True)
+    settings = dict(inferencer.call_settings(inferencer._call_kwargs), batch_size=batch_size, segment=SEGMENT, save_vis=save_vis,
+                    **draw, **write, **recorder.settings())
     if not camera:
-        stat = os.stat(source.path)
-        extra.update(video=str(Path(source.path).name), size=stat.st_size)
-    if overwrite or camera:  # before the note, so that a kill leaves no results of the earlier run under the new one
-        for old in ('.journal', 'frames'):
-            shutil.rmtree(out_dir / name / old, ignore_errors=True)
-    note = RunNote(out_dir / name, inferencer.settings(dict(batch_size=batch_size, save_vis=save_vis, **draw, **write, **extra)),
-                   overwrite or camera)
-    done = out_dir / name / 'done.json'
+        settings['video'] = [Path(source.path).name, _fingerprint(source.path)]
+    note = RunNote(folder, inferencer.settings(settings), overwrite)
     if note.resumes and done.is_file():
-        print_log(f'{source.path} is finished already: {out_dir / name}', logger='current')
+        print_log(f'{source.path} is finished already: {folder}', logger='current')
         return dict(predictions=[], visualization=[], errors={}, num=0)
     done.unlink(missing_ok=True)
-    recorder.resumes = note.resumes
-    journal = _Journal(out_dir / name / '.journal', fresh=not note.resumes)
-    if journal.finished:
-        print_log(f'{source.path}: going on at frame {journal.finished * SEGMENT}', logger='current')
-    encoder, partial = None, out_dir / name / '.vis.partial.mp4'
-    if save_vis:
-        encoder = _Encoder(partial, source.fps, lambda image, prediction: inferencer.draw(image, prediction, **draw))
-    count = 0
+    finished = recorder.finished() if note.resumes else 0
+    if finished:
+        print_log(f'{source.path}: going on at frame {finished}', logger='current')
+    partial_vis = folder / '.vis.partial.mp4'
+    encoder = _Encoder(partial_vis, source.fps) if save_vis else None
+    frames, complete = 0, False
 
-    def consume(items: list[Item], images: list[np.ndarray], frames: list[dict[str, np.ndarray]]) -> None:
-        for item, image, frame in zip(items, images, frames):
-            prediction = recorder.restore(frame, item)
-            recorder.add(item, image, prediction, out_dir / name)
-            if encoder is not None:
-                encoder.put(image, prediction)
-            step()
+    def consume(result: Draw) -> None:
+        nonlocal frames
+        frames += 1
+        if encoder is not None:
+            encoder.put(result)
+        step()
 
+    items = _ahead(source.items, 2 * readers)
     try:
         with progress(inferencer.show_progress, source.length, 'frames') as step:
-            segments = enumerate(_segments(iter(source.items)))
-            for number, items in segments:
-                if number >= journal.finished:
-                    segments = chain([(number, items)], segments)
+            for item in items:
+                if item.index >= finished:
+                    items = chain([item], items)
                     break
-                consume(items, [item.load() for item in items], journal.read(number))
-
-            def frames_left() -> Iterator[Item]:
-                for _, items in segments:
-                    yield from items
-
-            batch: list = []
-            number = journal.finished
-
-            def flush() -> None:
-                nonlocal number
-                frames = [recorder.arrays(prediction) for _, prediction in batch]
-                journal.write(number, frames)
-                consume([p.item for p, _ in batch], [p.image for p, _ in batch], frames)
-                number += 1
-                batch.clear()
-
+                image = item.load()
+                consume(recorder.restore(item, image))
             try:
-                for picture, prediction in inferencer.run(frames_left(), batch_size, readers, flush_every=SEGMENT, **options):
+                for picture, prediction in inferencer.run(items, batch_size, readers, flush_every=SEGMENT, **options):
                     if picture.error is not None:
                         raise picture.error
-                    count += 1
-                    batch.append((picture, prediction))
-                    if len(batch) == SEGMENT:
-                        flush()
+                    consume(recorder.add(picture.item, picture.image, prediction))
             except KeyboardInterrupt:
                 if not camera:
                     raise
-            if batch:
-                flush()
+        if not frames:
+            raise ValueError(f'{source.path} has no frame that can be read')
+        complete = True
     finally:
+        recorder.close(complete)
         if encoder is not None:
             encoder.close()
-    if encoder is not None and partial.is_file():
-        os.replace(partial, out_dir / name / 'vis.mp4')
-    recorder.close(out_dir / name)
-    write_json(done, dict(frames=recorder.frames))
-    shutil.rmtree(journal.folder, ignore_errors=True)
-    return dict(predictions=[], visualization=[], errors={}, num=count)
-
-
-class _PoseRecorder:
-    """All frames of a video in one json."""
-
-    resumes = False
-
-    def __init__(self, inferencer, source: Source, write: dict):
-        from sapiens_mm.apis.tracking import Tracker
-        self.inferencer, self.source, self.write, self.frames = inferencer, source, write, 0
-        self.tracker = Tracker(source.fps, smooth=inferencer._smooth) if inferencer._track or inferencer._smooth else None
-        self.lines: list[str] = []
-
-    def settings(self) -> dict:
-        return dict(self.inferencer.call_settings(self.inferencer._call_kwargs), track=self.inferencer._track,
-                    smooth=self.inferencer._smooth)
-
-    def arrays(self, prediction) -> dict[str, np.ndarray]:
-        return self.inferencer.arrays(prediction)
-
-    def restore(self, frame: dict[str, np.ndarray], item: Item):
-        from mmengine.structures import InstanceData
-        from mmpose.structures import PoseDataSample
-        return PoseDataSample(pred_instances=InstanceData(**frame))
-
-    def add(self, item: Item, image: np.ndarray, prediction, folder: Path) -> None:
-        found = self.inferencer.to_dict(prediction, item, image, digits=3, **self.write)
-        if self.tracker is not None:
-            for person, extra in zip(found['instances'], self.tracker(found['instances'])):
-                person.update(extra)
-        self.size = found['width'], found['height']
-        self.set = found['keypoint_set']
-        self.lines.append(json.dumps(dict(frame=item.index, instances=found['instances']), separators=(',', ':')))
-        self.frames += 1
-
-    def close(self, folder: Path) -> None:
-        from sapiens_mm.apis.keypoint_sets import KeypointSet
-        names = KeypointSet(self.inferencer.num_keypoints, self.write.get('keypoints'), self.write.get('tier', 'certain')).names
-        head = dict(video=Path(self.source.path).name, fps=self.source.fps, width=self.size[0] if self.lines else 0,
-                    height=self.size[1] if self.lines else 0, keypoint_set=self.set if self.lines else '', keypoint_names=names)
-        with atomic_path(folder / 'keypoints.json') as path, open(path, 'w') as file:
-            file.write(json.dumps(head, separators=(',', ':'))[:-1] + ',"frames":[\n' + ',\n'.join(self.lines) + '\n]}\n')
-
-
-class _MapRecorder:
-    """One file per frame."""
-
-    resumes = False
-
-    def __init__(self, inferencer, source: Source, write: dict):
-        self.inferencer, self.write, self.frames = inferencer, write, 0
-
-    def settings(self) -> dict:
-        return self.inferencer.call_settings(self.inferencer._call_kwargs)
-
-    def arrays(self, prediction) -> dict[str, np.ndarray]:
-        if isinstance(prediction, dict):
-            return prediction
-        return dict(data=prediction.get(self.inferencer.field).data.numpy())
-
-    def restore(self, frame: dict[str, np.ndarray], item: Item):
-        if 'data' not in frame:
-            return frame
-        import torch
-        from mmengine.structures import PixelData
-        from mmseg.structures import SegDataSample
-        sample = SegDataSample()
-        sample.set_data({self.inferencer.field: PixelData(data=torch.from_numpy(frame['data']))})
-        return sample
-
-    def add(self, item: Item, image: np.ndarray, prediction, folder: Path) -> None:
-        if not (self.resumes and self.inferencer.done_file(folder / 'frames', item.name, **self.write).is_file()):
-            self.inferencer.write(folder / 'frames', item.name, prediction, item, image, **self.write)
-        self.frames += 1
-
-    def close(self, folder: Path) -> None:
-        """Everything is written already."""
-
-
-def recorder_of(inferencer: SapiensBaseInferencer, source: Source, write: dict):
-    """What gathers a task's results of a video."""
-    return (_PoseRecorder if inferencer.task == 'pose' else _MapRecorder)(inferencer, source, write)
+    if encoder is not None:
+        encoder.check()
+        os.replace(partial_vis, vis)
+    if source.length and frames < source.length:
+        print_log(f'{source.path} says that it has {source.length} frames, and {frames} could be read', 'current', logging.WARNING)
+    write_json(done, dict(frames=frames))
+    shutil.rmtree(journal, ignore_errors=True)
+    return dict(predictions=[], visualization=[], errors={}, num=frames - finished)

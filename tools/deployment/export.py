@@ -24,7 +24,7 @@ def main() -> None:
         raise ValueError(f'{args.config} is no config of {", ".join(TASKS)}')
     inferencer = TASKS[task](args.config, args.checkpoint, device='cpu', trusted=args.trusted)
     report = export(inferencer.model, args.target, str(inferencer.config_name))
-    print(f'{args.target}: largest difference from the model {report["max"]:.3g}, mean {report["mean"]:.3g}, '
+    print(f'{" and ".join(report["files"])}: largest difference from the model {report["max"]:.3g}, mean {report["mean"]:.3g}, '
           f'where its output goes up to {report["scale"]:.3g}')
 
 
