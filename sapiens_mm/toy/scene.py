@@ -135,7 +135,7 @@ def sample_scene(seed, size: tuple[int, int] = (256, 192), num_persons: tuple[in
             position = (0.0, 0.0)
         else:
             side = 1 if (i % 2) else -1
-            position = (side * ((i + 1) // 2) * rng.uniform(0.45, 0.85), rng.uniform(-1.2, 0.5))
+            position = (side * ((i + 1) // 2) * rng.uniform(0.45, 0.85), rng.uniform(-4.0, 0.6))
         persons.append(sample_person(rng, position, variety=variety))
     bodies = [build_body(p) for p in persons]
     camera = _sample_camera(rng, bodies, size, variety, framing)
