@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from sapiens_mm.engine.hub import fetch
 from sapiens_mm.engine.safe_load import torch_load
 
+_RUN = 512  # zeros in a row that no trained weight has; half of the smallest hole in a file, a page of 4096 bytes
 _PER_LIST = 8  # names that an error shows of each kind
 _WRAPPERS = ('module.', 'model.', '_orig_mod.')
 _BACKBONE_NAMES = ('pos_embed', 'cls_token', 'patch_embed.', 'layers.', 'ln1.')
@@ -86,8 +88,38 @@ def mismatch(own: Mapping[str, tuple], given: Mapping[str, tuple], labels: tuple
     return '; '.join(parts) or None
 
 
+def damage(weights: Mapping[str, Tensor]) -> str | None:
+    """What is wrong with the values of weights, whose names and shapes may be right; None if nothing is seen.
+
+    Numbers that are not finite (a training that diverged), other than floating-point numbers (a quantised file), and long runs of
+    zeros in a matrix or kernel, as a copy that was cut off leaves them in a file of the full size.
+    """
+    for name, value in weights.items():
+        if not isinstance(value, Tensor):
+            return f'{name} is a {type(value).__name__}, not a tensor'
+        if value.is_meta or value.layout is not torch.strided:
+            return f'{name} has no values of its own'
+        if not value.is_floating_point():
+            if name.endswith(('weight', 'bias', 'pos_embed', 'token')):
+                return f'{name} holds {str(value.dtype)[6:]}, not floating-point numbers'
+            continue
+        if type(value) not in (Tensor, nn.Parameter) or not value.numel():
+            continue  # spread over processes, or nothing
+        values = value.detach().flatten()
+        values = values.float() if value.element_size() == 1 else values
+        run = min(_RUN, len(values))
+        whole = len(values) // run * run
+        low, high = torch.aminmax(values[:whole].view(-1, run), dim=1)
+        spread = torch.cat([high.float() - low.float(), values[whole:].float()])  # not-a-number and infinity go through
+        if not torch.isfinite(spread).all():
+            return f'{name} holds numbers that are not finite (the training has diverged, or the file is damaged)'
+        if value.ndim in (2, 4) and name.endswith('weight') and ((low == 0) & (high == 0)).any():
+            return f'{name} holds {run} or more zeros in a row (a copy or download that stopped half-way)'
+    return None
+
+
 class StrictStateDict:
-    """Mixin that makes a module refuse a state dict which does not fill it exactly.
+    """Mixin that makes a module refuse a state dict which does not fill it exactly, or holds damaged values.
 
     mmengine's loaders never raise by default, whatever is missing; they do hand ``strict=True`` to every module, which is
     where this one checks. ``module.load_state_dict(..., strict=False)`` of PyTorch still loads in part.
@@ -96,7 +128,7 @@ class StrictStateDict:
     def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, *args, **kwargs):
         if strict:
             own = persistent_shapes(self)
-            given = {n[len(prefix):]: tuple(v.shape) for n, v in state_dict.items() if n.startswith(prefix)}
+            given = {n[len(prefix):]: tuple(getattr(v, 'shape', ())) for n, v in state_dict.items() if n.startswith(prefix)}
             trouble = mismatch(own, given)
             if trouble:
                 at = f' at {prefix.rstrip(".")!r}' if prefix else ''
@@ -107,6 +139,9 @@ class StrictStateDict:
                     f'{trouble}. Load the checkpoint that '
                     'belongs to the config; if some of these are meant to differ, name them in '
                     "custom_hooks=[dict(type='sapiens_mm.StrictLoadHook', expected_missing=[...], expected_unexpected=[...])]")
+            trouble = damage({n: v for n, v in state_dict.items() if n.startswith(prefix)})
+            if trouble:
+                raise ValueError(f'these weights are of no use: {trouble}. Get the file again, or take an earlier checkpoint')
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *args, **kwargs)
 
 
@@ -261,7 +296,11 @@ def read_checkpoint(source: str | os.PathLike, trusted: bool = False) -> Checkpo
             raise ValueError(f'{source} cannot be read as a safetensors file: it is cut short or damaged, or another kind of file '
                              f'({" ".join(str(error).split())[:160]})') from error
         return _whole(Checkpoint(weights, meta, source))
-    content = torch_load(path, trusted)
+    return _parse(torch_load(path, trusted), source)
+
+
+def _parse(content, source: str) -> Checkpoint:
+    """The weights in what ``torch.load`` gave."""
     if isinstance(content, nn.Module):
         content = content.state_dict()
     if not isinstance(content, Mapping):
@@ -275,12 +314,24 @@ def read_checkpoint(source: str | os.PathLike, trusted: bool = False) -> Checkpo
     elif key != 'state_dict_ema' and _tensors(content.get('state_dict_ema')):
         weights, raw = _tensors(content['state_dict_ema']), weights
     left_out = tuple(k for k in content if key is not None and k not in (key, 'meta', 'ema_state_dict', 'state_dict_ema'))
+    if not weights:
+        raise ValueError(f'{source} holds no weights: a dict of tensors, bare or below "state_dict", was expected; its entries are '
+                         f'{_some([str(k) for k in content]) or "none"}')
     return _whole(Checkpoint(weights, dict(meta) if isinstance(meta, Mapping) else {}, source, raw, left_out))
 
 
 def _whole(checkpoint: Checkpoint) -> Checkpoint:
+    """Refuse tensors that are not plain numbers, before anything is made of them."""
     if not checkpoint.state_dict:
-        raise ValueError(f'{checkpoint.source} holds no weights: a dict of tensors, bare or below "state_dict", was expected')
+        raise ValueError(f'{checkpoint.source} holds no weights')
+    for name, value in (*checkpoint.state_dict.items(), *(checkpoint.raw_state_dict or {}).items()):
+        if value.is_meta or value.is_quantized or value.layout is not torch.strided:
+            kind = 'without values' if value.is_meta else 'quantised' if value.is_quantized else str(value.layout)[6:]
+        elif value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            kind = f'that declares {value.numel()} values and holds {value.untyped_storage().nbytes() // value.element_size()}'
+        else:
+            continue
+        raise ValueError(f'{checkpoint.source}: {name} is a tensor {kind}; plain ones are expected')
     return checkpoint
 
 
@@ -334,7 +385,10 @@ def load_model(model: nn.Module, source: str | os.PathLike | Checkpoint, trusted
     weights = whole_model(checkpoint.state_dict)
     given = len(checkpoint.state_dict)
     fit_state_dict(model, weights, checkpoint.source)
-    model.load_state_dict(weights, strict=True)
+    try:
+        model.load_state_dict(weights, strict=True)
+    except ValueError as error:
+        raise ValueError(f'{checkpoint.source}: {error}') from None
     left_out = tuple(n for n in unwrapped(checkpoint.state_dict) if n not in weights)
     report = LoadReport(checkpoint.source, checkpoint.describe(), len(weights), len(persistent_shapes(model)), left_out)
     assert given >= report.matched == report.total
@@ -385,7 +439,11 @@ def load_for_mmengine(source: str, map_location=None) -> dict:
     path = fetch(source)
     if path.endswith('.safetensors'):
         return dict(state_dict=read_checkpoint(path).state_dict, meta={})
-    return torch_load(path)
+    content = torch_load(path)
+    weights = _parse(content, source).state_dict
+    own = content.get('state_dict', content)
+    as_it_is = isinstance(own, Mapping) and own.keys() == weights.keys() and 'state_dict_ema' not in content
+    return content if as_it_is else {**content, 'state_dict': weights}
 
 
 def hand_to_mmengine(source: str) -> str:

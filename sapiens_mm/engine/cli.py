@@ -15,8 +15,8 @@ from mmengine.registry import Registry
 
 DEBUG = 'SAPIENS_MM_DEBUG'
 _UNREGISTERED = re.compile(r"([\w.]+) is not in the (\w+)::([\w ]+) registry")
-# What a mistake of the user raises. Anything else is a defect and keeps its traceback.
-_MISTAKES = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError, FloatingPointError)
+# What a mistake of the user or a disk that is full raises. Anything else is a defect and keeps its traceback.
+_MISTAKES = (ValueError, OSError, FloatingPointError)
 
 
 class UserError(ValueError):

@@ -9,7 +9,16 @@ import torch
 from mmengine.config import Config
 
 from sapiens_mm.engine.atomic_file import atomic_path
-from sapiens_mm.engine.checkpoint import bare_backbone, describe, fit_state_dict, read_checkpoint, whole_model
+from sapiens_mm.engine.checkpoint import (
+    backbone_names,
+    bare_backbone,
+    damage,
+    fit_state_dict,
+    mismatch,
+    persistent_shapes,
+    read_checkpoint,
+    whole_model,
+)
 from sapiens_mm.engine.model_cards import check_belongs
 
 _DTYPES = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
@@ -47,7 +56,8 @@ def convert(source: str,
         ``entries_left_out``.
 
     Raises:
-        FileNotFoundError, ValueError: The source cannot be read; it lacks what is asked for; it does not fill the config's model.
+        FileNotFoundError, ValueError: The source cannot be read; it lacks what is asked for; its backbone is incomplete or
+            damaged; it does not fill the config's model.
     """
     target = Path(target)
     if target.suffix not in ('.pth', '.safetensors'):
@@ -61,10 +71,16 @@ def convert(source: str,
     given = checkpoint.raw_state_dict if weights == 'raw' else checkpoint.state_dict
     everything = whole_model(given)
     state = bare_backbone(everything) if what == 'backbone' else dict(everything)
-    if not state:
-        raise ValueError(f'{source} has no backbone; it holds {describe({n: tuple(v.shape) for n, v in everything.items()})}')
-    if what == 'model' and config is None and not any(n.startswith('backbone.') for n in state):
-        raise ValueError(f'{source} holds a bare backbone, not a whole model; give what=backbone')
+    if not state or not backbone_names(state):
+        raise ValueError(f'{source} has no backbone of the family; its weights are called {", ".join(list(everything)[:4])} ...')
+    if what == 'model' and not any(n.startswith('backbone.') for n in state):
+        rest = len(state) - len(backbone_names(state))
+        raise ValueError(f'{source} holds a bare backbone, not a whole model; give what=backbone' if not rest else
+                         f"{source} is no whole model: its backbone's weights lack the prefix 'backbone.' that {rest} others have "
+                         'a place beside; give what=backbone for that part of it')
+    trouble = damage(state) or _incomplete(bare_backbone(state))
+    if trouble:
+        raise ValueError(f'{source} is of no use: {trouble}')
     if config is not None:
         _check(config, source, state, what)
     if dtype is not None:
@@ -84,6 +100,26 @@ def convert(source: str,
         source=str(source), target=str(target), held=checkpoint.describe(), what=what, weights=weights,
         written=shapes, left_out={n: list(v.shape) for n, v in everything.items() if n not in kept},
         entries_left_out=list(checkpoint.left_out))
+
+
+def _incomplete(backbone: dict) -> str | None:
+    """What a backbone's weights lack or have too many, by the model that their shapes tell; any position table counts."""
+    from sapiens_mm.backbones.sapiens_vit import SapiensViT
+    shapes = {n: tuple(v.shape) for n, v in backbone.items()}
+    patch, hidden = shapes.get('patch_embed.projection.weight', ()), shapes.get('layers.0.ffn.layers.0.0.weight', ())
+    if len(patch) != 4 or len(hidden) != 2:
+        return 'the backbone lacks patch_embed.projection.weight or its first block'
+    blocks = {n.split('.')[1] for n in shapes if n.startswith('layers.')}
+    arch = dict(embed_dims=patch[0], num_layers=len(blocks), num_heads=1, feedforward_channels=hidden[0])
+    with torch.device('meta'):
+        model = SapiensViT(arch, img_size=patch[2], patch_padding=0, patch_size=patch[2], in_channels=patch[1],
+                           with_cls_token='cls_token' in shapes)
+    own = persistent_shapes(model)
+    table = shapes.get('pos_embed', ())
+    if len(table) == 3 and (table[0], table[2]) == (1, patch[0]):
+        own['pos_embed'] = table
+    trouble = mismatch(own, shapes, ('backbone', 'file'))
+    return trouble and f'of the backbone, {trouble}'
 
 
 def _check(config: str, source: str, state: dict, what: str) -> None:

@@ -72,6 +72,11 @@ def _guarded_load(path: str):
         return torch.load(path, map_location='cpu', weights_only=False, pickle_module=restricted_pickle())
 
 
+def _is_pickle(path: str) -> bool:
+    with open(path, 'rb') as file:
+        return file.read(1) == b'\x80'
+
+
 def torch_load(path: str, trusted: bool = False):
     """``torch.load`` onto the CPU that builds tensors, arrays and plain data, and refuses the rest.
 
@@ -87,14 +92,13 @@ def torch_load(path: str, trusted: bool = False):
         return torch.load(path, map_location='cpu', weights_only=False) if trusted else _guarded_load(path)
     except Exception as error:  # the reader of archives, the unpickler and what they call each have types of their own
         text = ' '.join(str(error).split())
-        if 'TorchScript' in text:
-            raise ValueError(f'{path} is a TorchScript export, a frozen program without named weights for a config; '
-                             'use the .pth file of the same model') from error
         held = _GLOBAL.search(text)
-        if held or 'weights_only' in text.lower() and 'truncated' not in text and 'invalid load key' not in text:
+        broken = any(word in text for word in ('truncated', 'invalid load key')) or (
+            'Unsupported operand' in text and not _is_pickle(path))
+        if held or 'weights_only' in text.lower() and not broken:
             what = held[1] if held else 'objects'
             raise UnsafeContent(f'{path} holds more than tensors and plain data ({what}), which is not loaded because it could run '
                                 'code. If you made the file or trust who did, say so: trusted=True, or --trusted') from error
-        reason = text[:160] or type(error).__name__
+        reason = type(error).__name__ if not text or text.startswith('Weights only') else text[:160]
         raise ValueError(f'{path} cannot be read as a checkpoint: it is cut short or damaged, or no checkpoint at all ({reason})'
                          ) from error

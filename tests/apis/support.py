@@ -60,8 +60,8 @@ def raw_pretraining(backbone: torch.nn.Module) -> dict:
     width = backbone.embed_dims
     state['backbone.cls_token'] = torch.randn(1, 1, width)
     state['backbone.pos_embed'] = torch.randn(1, 17, width)
-    state['neck.mask_token'] = torch.zeros(1, 1, 8)
-    state['neck.decoder_pred.weight'] = torch.zeros(768, 8)
+    state['neck.mask_token'] = torch.randn(1, 1, 8)
+    state['neck.decoder_pred.weight'] = torch.randn(768, 8)
     return state
 
 

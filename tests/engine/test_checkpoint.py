@@ -127,7 +127,7 @@ class TestReadStateDict:
         (save_file if suffix == 'safetensors' else torch.save)({'ln1.weight': torch.randn(4000)}, str(path))
         data = path.read_bytes()
         path.write_bytes(data[:keep if isinstance(keep, int) else int(keep * len(data))])
-        with pytest.raises(ValueError, match='cut short or damaged'):
+        with pytest.raises(ValueError, match='cut short or damaged' if keep else 'is empty'):
             read_state_dict(str(path))
 
     def test_code_is_not_run(self, tmp_path):

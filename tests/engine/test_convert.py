@@ -61,23 +61,42 @@ def test_training_state_is_dropped_and_numpy_meta_becomes_plain(released, tmp_pa
     assert type(sigmas) is list and sigmas == pytest.approx(get_skeleton(17).sigmas)
 
 
-def test_averaged_and_raw(tmp_path):
-    mean, raw = {'backbone.ln1.weight': torch.ones(2)}, {'module.backbone.ln1.weight': torch.zeros(2)}
+def test_averaged_and_raw(released, tmp_path):
+    mean = torch_load(str(released[1]))['state_dict']
+    raw = {f'module.{n}': v + 1 for n, v in mean.items()}
     torch.save(dict(state_dict=mean, ema_state_dict=dict(raw, steps=torch.tensor(1))), tmp_path / 'x.pth')
-    for which, value in (('averaged', 1), ('raw', 0)):
+    for which, more in (('averaged', 0), ('raw', 1)):
         convert(str(tmp_path / 'x.pth'), tmp_path / f'{which}.pth', weights=which)
-        assert read_checkpoint(tmp_path / f'{which}.pth').state_dict['backbone.ln1.weight'].tolist() == [value] * 2
+        assert torch.equal(read_checkpoint(tmp_path / f'{which}.pth').state_dict['backbone.ln1.weight'],
+                           mean['backbone.ln1.weight'] + more)
     with pytest.raises(ValueError, match='one set of weights'):
         convert(str(tmp_path / 'averaged.pth'), tmp_path / 'no.pth', weights='raw')
 
 
-def test_dtype_and_shared_storage(tmp_path):
-    base = torch.randn(100, 4)
-    state = {'backbone.ln1.weight': base[0], 'backbone.ln1.bias': base[0], 'backbone.steps': torch.tensor(3)}
+def test_dtype_and_shared_storage(released, tmp_path):
+    base = torch.randn(100, 32)
+    state = dict(torch_load(str(released[1]))['state_dict'])
+    state.update({'backbone.ln1.weight': base[0], 'backbone.ln1.bias': base[0], 'head.steps': torch.tensor(3)})
     torch.save(state, tmp_path / 'x.pth')
     convert(str(tmp_path / 'x.pth'), tmp_path / 'y.safetensors', dtype='bf16')
     state = read_checkpoint(tmp_path / 'y.safetensors').state_dict
-    assert state['backbone.ln1.weight'].dtype == torch.bfloat16 and state['backbone.steps'].dtype == torch.int64
+    assert state['backbone.ln1.weight'].dtype == torch.bfloat16 and state['head.steps'].dtype == torch.int64
+
+
+@pytest.mark.parametrize('change, says', [
+    (lambda s: s.pop('backbone.layers.1.ln2.bias'), '1 missing: layers.1.ln2.bias'),
+    (lambda s: s.update({'backbone.norm.weight': s.pop('backbone.ln1.weight')}), '1 missing: ln1.weight; 1 unexpected: norm.w'),
+    (lambda s: s.update({'backbone.pos_embed': s['backbone.pos_embed'].mT.contiguous()}), 'of another shape: pos_embed'),
+    (lambda s: s.pop('backbone.patch_embed.projection.weight'), 'lacks patch_embed.projection.weight'),
+    (lambda s: s.update({n[9:]: s.pop(n) for n in list(s) if n.startswith('backbone.')}), "lack the prefix 'backbone.'"),
+    (lambda s: s.update({f'encoder.{n}': s.pop(n) for n in list(s)}), 'no backbone of the family')])
+def test_an_incomplete_backbone_needs_no_config_to_be_refused(released, tmp_path, change, says):
+    state = dict(torch_load(str(released[1]))['state_dict'])
+    change(state)
+    torch.save(dict(state_dict=state), tmp_path / 'x.pth')
+    with pytest.raises(ValueError, match=says):
+        convert(str(tmp_path / 'x.pth'), tmp_path / 'y.pth')
+    assert not (tmp_path / 'y.pth').exists()
 
 
 @pytest.mark.parametrize('kwargs, says', [
@@ -110,8 +129,9 @@ def test_tool(released, tmp_path, monkeypatch, capsys):
     assert report['written']['pos_embed'] == [1, 24, 32] and 'head.final_layer.bias' in report['left_out']
 
 
-def test_tool_trusts_only_when_told(tmp_path, monkeypatch):
-    torch.save(dict(state_dict={'backbone.ln1.weight': torch.ones(1)}, meta=Evil(tmp_path / 'ran')), tmp_path / 'evil.pth')
+def test_tool_trusts_only_when_told(released, tmp_path, monkeypatch):
+    state = torch_load(str(released[1]))['state_dict']
+    torch.save(dict(state_dict=state, meta=Evil(tmp_path / 'ran')), tmp_path / 'evil.pth')
     argv = ['convert_checkpoint.py', str(tmp_path / 'evil.pth'), str(tmp_path / 'x.pth')]
     monkeypatch.setattr('sys.argv', argv)
     with pytest.raises(ValueError, match='--trusted'):
