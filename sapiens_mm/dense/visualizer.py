@@ -17,6 +17,10 @@ IGNORE_INDEX = 255
 NEUTRAL = 128  # grey of pixels without a value; also the picture of a normal of length 0
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+# What the colours of draw_depth and draw_normals mean.
+_MEANING = dict(
+    depth=[('near', (252, 255, 164)), ('between', (188, 55, 84)), ('far', (0, 0, 4))],
+    normal=[('right', (255, 128, 128)), ('up', (128, 255, 128)), ('to camera', (128, 128, 255))])
 
 
 def _order(channel_order: str) -> slice:
@@ -120,31 +124,40 @@ def draw_normals(normals, mask=None, channel_order: str = 'bgr') -> np.ndarray:
     return np.ascontiguousarray(((unit + 1) * 127.5).round().astype(np.uint8).transpose(1, 2, 0)[..., order])
 
 
-def draw_legend(entries: Sequence[tuple[str, Sequence[int]]], height: int, channel_order: str = 'rgb') -> np.ndarray:
+def draw_legend(entries: Sequence[tuple[str, Sequence[int]]], height: int, channel_order: str = 'rgb',
+                zoom: float = 1.) -> np.ndarray:
     """Names beside their colours, in as many columns as the height asks for.
 
     Args:
         entries: Name and RGB of each.
         height: Of the picture, in pixels.
         channel_order: ``'bgr'`` or ``'rgb'``.
+        zoom: Of the letters; at 1 a line takes 16 pixels.
 
     Returns:
         (height, W, 3) uint8; W is 0 without entries.
     """
     order = _order(channel_order)
-    line = 16
-    rows = max(1, height // line)
+
+    def px(length: float) -> int:
+        return round(length * zoom)
+
+    rows = max(1, height // px(16))
     columns = []
     for start in range(0, len(entries), rows):
         part = entries[start:start + rows]
-        width = 28 + max(cv2.getTextSize(name, _FONT, 0.4, 1)[0][0] for name, _ in part)
+        width = px(28) + max(cv2.getTextSize(name, _FONT, 0.4 * zoom, max(1, int(zoom)))[0][0] for name, _ in part)
         column = np.full((height, width, 3), 255, np.uint8)
         for i, (name, color) in enumerate(part):
-            top = i * line
-            cv2.rectangle(column, (6, top + 3), (16, top + 13), tuple(int(v) for v in color[order]), -1)
-            cv2.putText(column, name, (21, top + 12), _FONT, 0.4, _BLACK, 1, cv2.LINE_AA)
+            top = px(16) * i
+            cv2.rectangle(column, (px(6), top + px(3)), (px(16), top + px(13)), tuple(int(v) for v in color[order]), -1)
+            _write(column, name, (px(21), top + px(12)), 0.4, zoom)
         columns.append(column)
     return np.concatenate(columns, axis=1) if columns else np.zeros((height, 0, 3), np.uint8)
+
+
+def _write(picture: np.ndarray, text: str, at: tuple[int, int], size: float, zoom: float) -> None:
+    cv2.putText(picture, text, at, _FONT, size * zoom, _BLACK, max(1, int(zoom)), cv2.LINE_AA)
 
 
 def draw_panels(panels: Sequence[tuple[str, np.ndarray]], max_side: int = 1024, min_side: int = 320,
@@ -164,16 +177,18 @@ def draw_panels(panels: Sequence[tuple[str, np.ndarray]], max_side: int = 1024, 
     longest = max(height, width)
     factor = max_side / longest if longest > max_side else max(1, round(min_side / longest))
     size = max(1, round(width * factor)), max(1, round(height * factor))  # (W, H)
+    zoom = max(1., max(size) / 512)  # letters are to be read where the whole is looked at
+    top = round(20 * zoom)
     out = []
     for title, picture in panels:
         shrinks = size[0] < picture.shape[1]
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST)
-        band = np.full((20, size[0], 3), 255, np.uint8)
-        cv2.putText(band, title, (4, 14), _FONT, 0.45, _BLACK, 1, cv2.LINE_AA)
-        out += [np.concatenate([band, picture]), np.full((size[1] + 20, 4, 3), 255, np.uint8)]
+        band = np.full((top, size[0], 3), 255, np.uint8)
+        _write(band, title, (4, round(14 * zoom)), 0.45, zoom)
+        out += [np.concatenate([band, picture]), np.full((size[1] + top, 4, 3), 255, np.uint8)]
     out = out[:-1]
     if legend:
-        out.append(draw_legend(legend, size[1] + 20))
+        out.append(draw_legend(legend, size[1] + top, zoom=zoom))
     return np.concatenate(out, axis=1)
 
 
@@ -207,12 +222,12 @@ class DenseVisualizer(SegLocalVisualizer):
             data_sample: An mmseg ``SegDataSample``. Its maps may be of another size than the image.
             draw_gt: Draw the ground truth.
             draw_pred: Draw the prediction.
-            with_labels: Add the legend of the parts that occur.
+            with_labels: Add the legend: the parts that occur, what the colours of depth and normals mean.
 
         Returns:
             (h, w, 3) uint8 RGB.
         """
-        panels, seen = [('image', image)], set()
+        panels, seen, meaning = [('image', image)], set(), []
         sides = (['gt'] if draw_gt else []) + (['pred'] if draw_pred else [])
         titles = dict(gt='ground truth', pred='prediction')
 
@@ -233,9 +248,10 @@ class DenseVisualizer(SegLocalVisualizer):
             for side in sides:
                 values = data(f'{side}_{what}_map')
                 if values is not None:
+                    meaning += [entry for entry in _MEANING[what] if entry not in meaning]
                     fits = inside is not None and inside.shape[-2:] == values.shape[-2:]
                     panels.append((f'{what}, {titles[side]}', draw(values, inside if fits else None, channel_order='rgb')))
-        return draw_panels(panels, self.max_side, legend=self._legend(seen) if with_labels else ())
+        return draw_panels(panels, self.max_side, legend=self._legend(seen) + meaning if with_labels else ())
 
     def _palette(self) -> list:
         palette = self.dataset_meta.get('palette')

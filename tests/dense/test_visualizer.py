@@ -5,7 +5,16 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from sapiens_mm.dense.visualizer import NEUTRAL, DenseVisualizer, draw_depth, draw_legend, draw_normals, draw_panels, draw_parts
+from sapiens_mm.dense.visualizer import (
+    _MEANING,
+    NEUTRAL,
+    DenseVisualizer,
+    draw_depth,
+    draw_legend,
+    draw_normals,
+    draw_panels,
+    draw_parts,
+)
 
 PALETTE = [(0, 0, 0), (250, 0, 0), (0, 250, 0)]
 
@@ -83,7 +92,8 @@ def test_legend_grows_columns():
 def test_panels_have_the_first_ones_size(shape, side):
     picture = np.zeros((*shape, 3), np.uint8)
     out = draw_panels([('a', picture), ('b', np.zeros((10, 20, 3), np.uint8))], max_side=1000)
-    assert out.shape == (side + 20, 2 * round(side * 3 / 4) + 4, 3)
+    band = round(20 * max(1, side / 512))  # letters grow with the picture
+    assert out.shape == (side + band, 2 * round(side * 3 / 4) + 4, 3)
 
 
 def test_everything_in_one_picture(image):
@@ -144,3 +154,10 @@ def test_mistakes(image):
         draw_depth(np.zeros((2, 4, 4)))
     with pytest.raises(ValueError, match="'bgr' or 'rgb'"):
         draw_depth(np.zeros((4, 4)), channel_order='hsv')
+
+
+def test_legends_say_what_the_colours_mean():
+    depth = draw_depth(np.array([[1., 2., 3.]]), limits=(1, 3), channel_order='rgb')[0]
+    assert np.abs(depth.astype(int) - [color for _, color in _MEANING['depth']]).max() <= 2
+    normals = draw_normals(np.eye(3, dtype=np.float32)[:, None], channel_order='rgb')[0]
+    assert np.abs(normals.astype(int) - [color for _, color in _MEANING['normal']]).max() <= 1
