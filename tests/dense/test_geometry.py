@@ -1,9 +1,12 @@
 """A transformed picture's labels are those of the transformed scene: render, transform, compare with another rendering."""
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from sapiens_mm.seg.classes import PARTS28
+from sapiens_mm.toy.scene import render, sample_scene
 from tests.dense.support import SIZE, angle, build, toy_sample
 
 SEEDS = (3, 11)
@@ -12,6 +15,30 @@ SEEDS = (3, 11)
 def inner(mask: np.ndarray, by: int = 2) -> np.ndarray:
     """Pixels of a mask that are not at its rim, where resampling may fall on either side."""
     return cv2.erode(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8), borderValue=0) > 0
+
+
+def as_sample(scene) -> dict:
+    """A rendering as the loaders would give it."""
+    return dict(img=scene.image, gt_seg_map=scene.parts, gt_mask=scene.mask.astype(np.uint8), gt_depth=scene.depth,
+                gt_normal=scene.normal)
+
+
+def assert_is(got: dict, want: dict, known: np.ndarray | None = None, degrees: float = 6.) -> None:
+    """A transformed sample is another rendering, but for the rims, where half a pixel decides, and what is not ``known``."""
+    known = np.ones(want['gt_mask'].shape, bool) if known is None else known
+    for name, full in want.items():
+        assert got[name].shape == full.shape, name
+    person = (got['gt_mask'] > 0) & (want['gt_mask'] > 0)
+    sure = inner(person & known, 1)
+    assert sure.sum() > 100
+    assert (got['gt_mask'] == want['gt_mask'])[known].mean() > 0.97
+    assert (got['gt_seg_map'] == want['gt_seg_map'])[sure].mean() > 0.9
+    assert np.median(np.abs(got['gt_depth'] - want['gt_depth'])[sure]) < 0.01
+    assert np.median(angle(got['gt_normal'][sure], want['gt_normal'][sure])) < degrees
+    assert np.allclose(np.linalg.norm(got['gt_normal'][sure], axis=1), 1, atol=1e-5)
+    # The picture: nearer to the other rendering than that is to itself a few pixels on.
+    img, other = got['img'].astype(float), want['img'].astype(float)
+    assert np.abs(img - other)[sure].mean() < 0.6 * np.abs(np.roll(other, 4, axis=1) - other)[sure].mean()
 
 
 def rotate_values_only(normal: np.ndarray, degree: float) -> np.ndarray:
@@ -126,6 +153,56 @@ def test_crop_cuts_every_map_alike():
         for name, full in want.items():
             assert (got[name] == full[top:top + 50, left:left + 40]).all(), name
         assert got['img_shape'] == (50, 40)
+
+
+@pytest.mark.parametrize('seed', SEEDS)
+@pytest.mark.parametrize('size', ((256, 192), (192, 144), (96, 72)))
+def test_resized_picture_has_the_scene_at_that_size(seed, size):
+    resize = build(dict(type='sapiens_mm.DenseResize', scale=size[::-1], keep_ratio=True))
+    assert_is(resize(toy_sample(seed)), as_sample(render(sample_scene(seed, size))))
+
+
+@pytest.mark.parametrize('size', ((128, 150), (100, 96), (200, 60)))
+def test_stretched_picture_has_the_stretched_scene(size):
+    """The values of a rendering so fine that any place has its own pixel; normals keep theirs, as in the release."""
+    fine = as_sample(render(sample_scene(3, (SIZE[0] * 4, SIZE[1] * 4))))
+    row, column = (np.floor((np.arange(n) + 0.5) * full / n).astype(int) for n, full in zip(size, fine['gt_mask'].shape))
+    want = {name: full[row][:, column] for name, full in fine.items()}
+    assert_is(build(dict(type='sapiens_mm.DenseResize', scale=size[::-1]))(toy_sample(3)), want)
+
+
+@pytest.mark.parametrize('seed', SEEDS)
+def test_cropped_picture_has_what_a_smaller_camera_sees(seed, monkeypatch):
+    crop = build(dict(type='sapiens_mm.DenseRandomCrop', crop_size=(96, 64)))
+    monkeypatch.setattr(crop, 'crop_bbox', lambda results: (16, 112, 16, 80))
+    spec = sample_scene(seed, SIZE)
+    assert_is(crop(toy_sample(seed)), as_sample(render(replace(spec, camera=replace(spec.camera, size=(96, 64))))), degrees=0.1)
+
+
+@pytest.mark.parametrize('seed', SEEDS)
+def test_all_in_a_row(seed, monkeypatch):
+    """Twice the size, in the mirror, turned, cut: the mirrored and rolled scene before a camera that sees less."""
+    steps = [build(cfg) for cfg in (
+        dict(type='sapiens_mm.DenseResize', scale=(256, 256)),
+        dict(type='sapiens_mm.PartsRandomFlip', vocabulary='parts28', prob=1.0),
+        dict(type='sapiens_mm.DenseRandomRotate', prob=1.0, degree=(25, 25 + 1e-9), seg_pad_val=0),
+        dict(type='sapiens_mm.DenseRandomCrop', crop_size=(176, 192)))]
+    monkeypatch.setattr(steps[-1], 'crop_bbox', lambda results: (40, 216, 32, 224))
+    got = toy_sample(seed, (128, 128))
+    for step in steps:
+        got = step(got)
+    spec = sample_scene(seed, (256, 256)).mirrored().rolled(np.deg2rad(25))
+    known = cv2.warpAffine(np.ones((256, 256), np.uint8), cv2.getRotationMatrix2D((127.5, 127.5), -25, 1), (256, 256)) > 0
+    assert_is(got, as_sample(render(replace(spec, camera=replace(spec.camera, size=(176, 192))))),
+              inner(known)[40:216, 32:224])
+
+
+def test_colours_and_backgrounds_leave_the_maps(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.jpg'), np.full((40, 40, 3), 90, np.uint8))
+    for cfg in (dict(type='PhotoMetricDistortion'), dict(type='sapiens_mm.RandomBackground', backgrounds=str(tmp_path), prob=1.0)):
+        got, want = build(cfg)(toy_sample()), toy_sample()
+        assert (got['img'] != want['img']).any()
+        assert all((got[name] == want[name]).all() for name in want['seg_fields'])
 
 
 def test_whole_pipeline_keeps_maps_together():
