@@ -91,8 +91,11 @@ class RefuseBroken:
         if not self.test_mode:
             return super().prepare_data(idx)
         path = self.get_data_info(idx)['img_path']
-        if is_cut_off(fileio.get(path, backend_args=self.backend_args)):
-            raise ValueError(f'{path} is cut off: the file ends before its picture does; {_ALL_NEEDED}')
+        content = fileio.get(path, backend_args=self.backend_args)
+        if not content or is_cut_off(content):
+            fault = 'is cut off: the file ends before its picture does' if content else 'is an empty file'
+            raise ValueError(f'{path} {fault}; {_ALL_NEEDED}')
+        del content
         try:
             return super().prepare_data(idx)
         except AssertionError as e:

@@ -60,6 +60,9 @@ def test_an_evaluation_refuses_a_picture_that_is_cut_off(tmp_path):
     (tmp_path / 'images/a.jpg').write_bytes(content[:len(content) // 2])
     with pytest.raises(ValueError, match=r'a\.jpg is cut off: the file ends .* an evaluation needs all its images'):
         PartsDataset(**kwargs, test_mode=True)[0]
+    (tmp_path / 'images/a.jpg').write_bytes(b'')
+    with pytest.raises(ValueError, match=r'a\.jpg is an empty file; an evaluation'):
+        PartsDataset(**kwargs, test_mode=True)[0]
     (tmp_path / 'images/a.jpg').write_bytes(content)
     assert PartsDataset(**kwargs, test_mode=True)[0]['img'].shape == (64, 64, 3)
 
