@@ -87,7 +87,8 @@ class SapiensBaseInferencer(BaseInferencer):
             ``tools/deployment/export.py``. For the name of a released model the default is its file on the Hugging Face hub.
         device: Such as ``'cuda:0'``; by default a GPU where there is one.
         precision: ``'fp32'``, ``'bf16'`` or ``'fp16'``, by autocast; heads hand out float32.
-        compile: Compile the backbone's and head's blocks with ``torch.compile``.
+        compile: Compile the backbone's blocks with ``torch.compile``: once for all of them, again for the first batch of another
+            size, and for one of a single sample; then no more.
         flip_test: Average with the mirrored picture; as in the config where None.
         trusted: Load a checkpoint that holds more than tensors and plain data. Only for files of your own.
         scope: Default scope; the config's where None.
@@ -131,9 +132,13 @@ class SapiensBaseInferencer(BaseInferencer):
         self.device = torch.device(device)
         self._device_type = self.device.type
         exported = weights.endswith(('.pt2', '.onnx'))
+        if exported and self._compile:
+            raise ValueError(f'{weights} is an exported model, which is not compiled; leave compile out')
         checkpoint = None if exported else read_checkpoint(weights, self._trusted)  # a wrong file costs no building
         self.checkpoint_meta = checkpoint.meta if checkpoint else {}
         cfg.model.backbone.pop('init_cfg', None)
+        if 'drop_path_rate' in cfg.model.backbone:  # nothing is dropped here, and blocks that are alike share what is compiled
+            cfg.model.backbone.drop_path_rate = 0.
         self._adapt(cfg)
         scope = cfg.get('default_scope', self.default_scope)
         with DefaultScope.overwrite_default_scope(scope):
@@ -148,9 +153,9 @@ class SapiensBaseInferencer(BaseInferencer):
             self.load_report = load_model(model, checkpoint)
         model = model.to(device)
         model.eval()  # its return value is not relied on
-        if self._compile and not exported:
-            for module in (*getattr(model.backbone, 'layers', ()), ):
-                module.compile()
+        if self._compile:
+            for block in model.backbone.layers:
+                block.compile()
         return model
 
     def _adapt(self, cfg: ConfigDict) -> None:
@@ -327,6 +332,8 @@ class SapiensBaseInferencer(BaseInferencer):
         write = {k: v for k, v in kwargs.items() if k in self.write_options}
         plain = {k: v for k, v in write.items() if k in self.dict_options}
         keep = out_dir is None if keep is None else keep
+        if out_dir is None and (kwargs.get('track') or kwargs.get('smooth')):
+            raise ValueError('tracks and smoothed keypoints of a video go to files: give out_dir')
         if source.kind != 'images' and out_dir is not None:
             from sapiens_mm.apis.video import run_video
             return run_video(self, source, Path(out_dir), batch_size, options, draw, write, save_vis, overwrite, readers, writers)

@@ -41,7 +41,7 @@ class FeatureInferencer(SapiensBaseInferencer):
             raise ValueError('features come from a checkpoint, not from an exported model')
         self.device = torch.device(device)
         self._device_type, self.checkpoint_meta = self.device.type, {}
-        backbone = dict(cfg.model.backbone, out_type='featmap', out_indices=-1, with_cp=False)
+        backbone = dict(cfg.model.backbone, out_type='featmap', out_indices=-1, with_cp=False, drop_path_rate=0.)
         backbone.pop('init_cfg', None)
         with DefaultScope.overwrite_default_scope(self.default_scope):
             model = nn.Module()
@@ -51,7 +51,8 @@ class FeatureInferencer(SapiensBaseInferencer):
         model.data_preprocessor = ImgDataPreprocessor(mean=stats['mean'], std=stats['std'], bgr_to_rgb=True)
         model.to(device).eval()
         if self._compile:
-            model.backbone.compile()
+            for block in model.backbone.layers:
+                block.compile()
         return model
 
     def _init_pipeline(self, cfg):

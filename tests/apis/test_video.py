@@ -202,6 +202,11 @@ def test_tracks_need_their_package(pose, clip, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_tracks_go_to_files(pose, clip):
+    with pytest.raises(ValueError, match='give out_dir'):
+        pose(str(clip), track=True)
+
+
 def test_boxes_of_frames(pose, clip, tmp_path, with_tracker):
     boxes = {str(i): [[5, 5, 40, 60], [30, 20, 60, 90]][:i % 3] for i in range(10)}
     pose(str(clip), out_dir=tmp_path, bboxes=boxes, track=True)
