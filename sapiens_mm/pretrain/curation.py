@@ -80,10 +80,13 @@ class RTMDetPerson:
     def __call__(self, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Boxes (N, 4), x1 y1 x2 y2 in pixels, and scores (N,) of each BGR picture."""
         out = []
-        for sample in self.inferencer(images, batch_size=len(images), return_datasamples=True, no_save_vis=True)['predictions']:
+        samples = self.inferencer(images, batch_size=len(images), return_datasamples=True, no_save_vis=True)['predictions']
+        for image, sample in zip(images, samples):
             found = sample.pred_instances
             people = found[(found.labels == self.label) & (found.scores >= self.min_score)]
-            out.append((people.bboxes.cpu().numpy(), people.scores.cpu().numpy()))
+            # Boxes may reach into the padding, which would make people larger than they are.
+            corner = np.array(image.shape[1::-1] * 2, np.float32)
+            out.append((people.bboxes.cpu().numpy().clip(0, corner), people.scores.cpu().numpy()))
         return out
 
 

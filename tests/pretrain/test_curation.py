@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sapiens_mm.pretrain.curation import DAMAGED, Curator, Source, build_callable, find_duplicates, perceptual_hash
+from sapiens_mm.pretrain.curation import (
+    DAMAGED,
+    Curator,
+    RTMDetPerson,
+    Source,
+    build_callable,
+    find_duplicates,
+    perceptual_hash,
+)
 from sapiens_mm.pretrain.dataset import ShardedHumanImages
 from sapiens_mm.pretrain.shards import ShardWriter, read_pictures
 
@@ -191,6 +199,23 @@ def test_the_hash_survives_what_copies_go_through():
               cv2.imdecode(cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 1)]
     distances = [bin(perceptual_hash(picture) ^ perceptual_hash(copy)).count('1') for copy in copies]
     assert max(distances) <= 8 < bin(perceptual_hash(picture) ^ perceptual_hash(other)).count('1')
+
+
+def test_rtmdet_gives_sure_people_in_pixels_of_each_picture():
+    """With made-up weights that take everything for a person, and nothing for anything else."""
+    import mmdet
+    config = Path(mmdet.__file__).parent / '.mim/configs/rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
+    detector = RTMDetPerson(str(config), min_score=0.6)
+    for head in detector.inferencer.model.bbox_head.rtm_cls:
+        head.bias.data.fill_(-8)
+        head.bias.data[0] = 2
+    images = [np.random.default_rng(i).integers(0, 255, (100 + 60 * i, 200, 3), dtype=np.uint8) for i in range(2)]
+    for image, (boxes, scores) in zip(images, detector(images)):
+        assert boxes.shape == (len(scores), 4) and len(scores) > 0 and scores.min() >= 0.6
+        height, width = image.shape[:2]
+        assert boxes.min() >= 0 and 0.9 * width < boxes[:, 2].max() <= width and 0.9 * height < boxes[:, 3].max() <= height
+    detector.label = 1
+    assert [len(scores) for _, scores in detector(images)] == [0, 0]
 
 
 def test_other_settings_and_missing_steps_are_refused(tmp_path):
