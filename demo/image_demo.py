@@ -27,7 +27,9 @@ def make_parser(what: str) -> argparse.ArgumentParser:
     parser.add_argument('--bbox-thr', type=float, default=0.3, help='least score of a detected person')
     parser.add_argument('--keypoints', choices=['308', '133', '17', 'openpose25'], help='give keypoints out in another order')
     parser.add_argument('--kpt-thr', type=float, default=0.3, help='least score of a keypoint that is drawn')
-    parser.add_argument('--format', dest='fmt', help='file format of depth (npy, npz, png16), normals (npy, npz, png) or features')
+    parser.add_argument('--format', dest='fmt', help='file format of depth (npy, npz, exr, exr16, png16), normals (npy, npz, exr, '
+                        'exr16, png) or features (npy, npz, pooled)')
+    parser.add_argument('--masks', help='for depth and normals: folder of PNGs of the same names, 0 in the background')
     parser.add_argument('--no-vis', action='store_true', help='write no pictures')
     parser.add_argument('--overwrite', action='store_true', help='make again what is there')
     parser.add_argument('--trusted', action='store_true', help='load a checkpoint that could run code: only of your own')
@@ -58,6 +60,8 @@ def build(args: argparse.Namespace):
         call.update(keypoints=args.keypoints, kpt_thr=args.kpt_thr, draw_bbox=bool(args.boxes or args.detector_weights))
     elif args.fmt:
         call['fmt'] = args.fmt
+    if args.masks:
+        call['masks'] = args.masks
     return kinds[task](args.model, args.weights, args.device, **init), call
 
 

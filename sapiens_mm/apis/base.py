@@ -21,7 +21,7 @@ from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from torch import nn
 
 from sapiens_mm.apis.inputs import Item, Source, open_source
-from sapiens_mm.apis.outputs import RunNote
+from sapiens_mm.apis.outputs import Finished, write_image
 from sapiens_mm.engine.checkpoint import LoadReport, load_model, read_checkpoint
 from sapiens_mm.engine.hub import fetch
 from sapiens_mm.engine.model_cards import MODEL_CARDS, check_belongs, find_card
@@ -148,7 +148,7 @@ class SapiensBaseInferencer(BaseInferencer):
         self.load_report: LoadReport | None = None
         if exported:
             from sapiens_mm.engine.exported import run_exported
-            run_exported(model, weights, device, self._trusted)
+            run_exported(model, fetch(weights), device, self._trusted)
         else:
             self.load_report = load_model(model, checkpoint)
         model = model.to(device)
@@ -218,7 +218,7 @@ class SapiensBaseInferencer(BaseInferencer):
         def work(item: Item) -> Prepared:
             try:
                 return self.prepare(item, item.load(), **options)
-            except (ValueError, FileNotFoundError) as error:
+            except (ValueError, OSError) as error:
                 return Prepared(item, error=error)
 
         with ThreadPoolExecutor(readers, thread_name_prefix='read') as pool:
@@ -295,6 +295,25 @@ class SapiensBaseInferencer(BaseInferencer):
     call_options: frozenset = frozenset()
     dict_options: frozenset = frozenset()
 
+    def split_arguments(self, kwargs: dict) -> tuple[dict, dict, dict]:
+        """Of a call's arguments those of :meth:`draw`, :meth:`write` and :meth:`to_dict`; ``ValueError`` for an unknown one."""
+        known = self.draw_options | self.write_options | self.call_options
+        if set(kwargs) - known:
+            raise ValueError(f'unknown argument {", ".join(sorted(set(kwargs) - known))}; {type(self).__name__} takes '
+                             f'{", ".join(sorted(known))}')
+        draw, write, plain = ({k: v for k, v in kwargs.items() if k in names}
+                              for names in (self.draw_options, self.write_options, self.write_options & self.dict_options))
+        return draw, write, plain
+
+    def store(self, folder: Path, item: Item, image: np.ndarray, prediction, draw: dict | None, write: dict,
+              finished: Finished | None = None) -> None:
+        """Write a picture's overlay (none where ``draw`` is None), then its results, then that it is finished."""
+        if draw is not None:
+            write_image(folder / 'vis' / f'{item.name}.jpg', self.draw(image, prediction, **draw))
+        self.write(folder, item.name, prediction, item, image, **write)
+        if finished is not None:
+            finished.add(item)
+
     def __call__(self, inputs, return_datasamples: bool = False, batch_size: int = 8, *, out_dir: str | os.PathLike | None = None,
                  save_vis: bool = True, return_vis: bool = False, keep: bool | None = None, overwrite: bool = False,
                  readers: int = 4, writers: int = 4, **kwargs) -> dict:
@@ -304,8 +323,8 @@ class SapiensBaseInferencer(BaseInferencer):
             inputs: See :func:`sapiens_mm.apis.inputs.open_source`: a picture, folder, pattern, list, array (BGR), video, camera.
             return_datasamples: Predictions as data samples instead of dicts.
             batch_size: People (or whole pictures) per pass of the network.
-            out_dir: Folder to write results to. A run over pictures that was interrupted goes on where it stopped, and so
-                does one over a video.
+            out_dir: Folder to write results to. A run over files that was interrupted leaves out those that are finished and have
+                not changed; one over a video goes on where it stopped.
             save_vis: Write overlay pictures, or an annotated video, too.
             return_vis: Return overlay pictures (H, W, 3), BGR.
             keep: Return the predictions; by default only where nothing is written, because many do not fit into memory.
@@ -320,17 +339,11 @@ class SapiensBaseInferencer(BaseInferencer):
         Raises:
             FileNotFoundError, ValueError: Nothing to read; the only picture is broken; an unknown argument.
         """
-        unknown = set(kwargs) - self.draw_options - self.write_options - self.call_options
-        if unknown:
-            raise ValueError(f'unknown argument {", ".join(sorted(unknown))}; {type(self).__name__} takes '
-                             f'{", ".join(sorted(self.draw_options | self.write_options | self.call_options))}')
+        draw, write, plain = self.split_arguments(kwargs)
         if batch_size < 1 or readers < 1 or writers < 1:
             raise ValueError('batch_size, readers and writers are at least 1')
         source = open_source(inputs)
         options, self._call_kwargs = self._prepare_options(source, kwargs), kwargs
-        draw = {k: v for k, v in kwargs.items() if k in self.draw_options}
-        write = {k: v for k, v in kwargs.items() if k in self.write_options}
-        plain = {k: v for k, v in write.items() if k in self.dict_options}
         keep = out_dir is None if keep is None else keep
         if out_dir is None and (kwargs.get('track') or kwargs.get('smooth')):
             raise ValueError('tracks and smoothed keypoints of a video go to files: give out_dir')
@@ -338,28 +351,20 @@ class SapiensBaseInferencer(BaseInferencer):
             from sapiens_mm.apis.video import run_video
             return run_video(self, source, Path(out_dir), batch_size, options, draw, write, save_vis, overwrite, readers, writers)
 
-        items, note = source.items, None
+        items, total = source.items, source.length
         if out_dir is not None:
             out_dir, items = Path(out_dir), list(items)
-            if overwrite:  # before the note, so that a kill leaves no results of the earlier run under the new one
-                for item in items:
-                    self.done_file(out_dir, item.name, **write).unlink(missing_ok=True)
-            note = RunNote(out_dir, self.settings(dict(draw if save_vis else {}, **write, save_vis=save_vis,
-                                                       **self.call_settings(kwargs))), overwrite)
-        total = source.length
-        if note is not None and note.resumes and not keep:
-            items = [i for i in items if not self.done_file(out_dir, i.name, **write).is_file()]
+            settings = self.settings(dict(draw if save_vis else {}, **write, save_vis=save_vis, **self.call_settings(kwargs)))
+            finished = Finished(out_dir, settings, overwrite)
+            for item in items if overwrite else ():  # so that a kill leaves none of the earlier run's beside the new ones
+                self.done_file(out_dir, item.name, **write).unlink(missing_ok=True)
+            if not keep:
+                items = [i for i in items if i not in finished or not self.done_file(out_dir, i.name, **write).is_file()]
             if len(items) < total:
                 print_log(f'{total - len(items)} of {total} pictures are finished already', logger='current')
             total = len(items)
 
         predictions, pictures, errors, waiting = [], [], {}, deque()
-
-        def store(item: Item, image: np.ndarray, prediction) -> None:
-            if save_vis:
-                from sapiens_mm.apis.outputs import write_image
-                write_image(out_dir / 'vis' / f'{item.name}.jpg', self.draw(image, prediction, **draw))
-            self.write(out_dir, item.name, prediction, item, image, **write)
 
         count = 0
         with ThreadPoolExecutor(writers, thread_name_prefix='write') as pool, \
@@ -374,7 +379,8 @@ class SapiensBaseInferencer(BaseInferencer):
                         raise picture.error
                     print_log(f'left out: {picture.error}', logger='current')
                 elif out_dir is not None:
-                    waiting.append(pool.submit(store, item, image, prediction))
+                    waiting.append(pool.submit(self.store, out_dir, item, image, prediction, draw if save_vis else None, write,
+                                               finished))
                     while len(waiting) > 4 * writers:
                         waiting.popleft().result()
                 if return_vis:

@@ -1,6 +1,7 @@
 """Where the people of a picture are: told, read from a file, found by a detector, or the whole picture."""
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -112,6 +113,21 @@ def make_detector(detector, weights: str | None, device: str, bbox_thr: float, n
     if detector is None and weights is None:
         return None
     return PersonDetector(detector, weights, device, bbox_thr, nms_thr)
+
+
+def boxes_settings(given, detector, weights: str | None, bbox_thr: float, nms_thr: float) -> dict:
+    """What tells results with these boxes from results with others; arguments as of an inferencer and its call."""
+    if isinstance(given, (str, os.PathLike)) and os.path.isfile(given):
+        stat = os.stat(given)
+        given = [os.fspath(given), stat.st_size, stat.st_mtime_ns]
+    elif given is not None and not isinstance(given, (str, os.PathLike)):
+        plain = json.dumps(given, default=lambda v: v.tolist() if hasattr(v, 'tolist') else str(v))
+        given = f'given, {hashlib.sha256(plain.encode()).hexdigest()[:16]}'
+    found = None
+    if given is None and (detector is not None or weights is not None):
+        found = dict(detector=getattr(detector, '__name__', type(detector).__name__) if callable(detector) else detector,
+                     weights=weights, bbox_thr=bbox_thr, nms_thr=nms_thr)
+    return dict(bboxes=given, detector=found)
 
 
 class Boxes:

@@ -12,9 +12,9 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from sapiens_mm.apis.base import Prepared, SapiensBaseInferencer
-from sapiens_mm.apis.boxes import Boxes, make_detector
+from sapiens_mm.apis.boxes import Boxes, boxes_settings, make_detector
 from sapiens_mm.apis.inputs import Item, Source
-from sapiens_mm.apis.outputs import to_uint16, write_array, write_image, write_json
+from sapiens_mm.apis.outputs import encode_exr, to_uint16, write_array, write_exr, write_image, write_json
 from sapiens_mm.dense.visualizer import draw_depth, draw_normals, draw_parts
 from sapiens_mm.seg.classes import VOCABULARIES
 
@@ -67,7 +67,7 @@ class DenseInferencer(SapiensBaseInferencer):
                  bbox_thr: float = 0.3, nms_thr: float = 0.3, **kwargs):
         super().__init__(model, weights, device, **kwargs)
         self.detector = make_detector(detector, detector_weights, str(self.device), bbox_thr, nms_thr)
-        self.detector_name = str(detector_weights or '')
+        self._boxes_from = detector, detector_weights, bbox_thr, nms_thr
 
     def _init_model(self, cfg, weights, device='cpu'):
         from sapiens_mm.engine.model_cards import config_facts
@@ -87,14 +87,15 @@ class DenseInferencer(SapiensBaseInferencer):
     def _prepare_options(self, source: Source, kwargs: dict) -> dict:
         if kwargs.get('fmt', self.formats[0]) not in self.formats:
             raise ValueError(f'fmt must be one of {", ".join(self.formats)}, got {kwargs["fmt"]!r}')
+        if kwargs.get('fmt', '').startswith('exr'):
+            encode_exr(np.zeros((1, 1), np.float32))  # an OpenCV that cannot costs no time
         boxes = Boxes(kwargs.get('bboxes'), self.detector)
         boxes.check(source.length)
         return dict(boxes=boxes)
 
     def call_settings(self, kwargs: dict) -> dict:
         """Where the boxes come from."""
-        given = kwargs.get('bboxes')
-        return dict(bboxes=given if isinstance(given, (str, type(None))) else 'given', detector=self.detector_name)
+        return boxes_settings(kwargs.get('bboxes'), *self._boxes_from)
 
     def prepare(self, item: Item, image: np.ndarray, boxes: Boxes) -> Prepared:
         """One sample for the whole picture, or one for each person."""
@@ -127,12 +128,6 @@ class DenseInferencer(SapiensBaseInferencer):
         """Lay a person's map (C, h, w) over what is there, in place."""
         canvas.copy_(patch)
 
-    def masked(self, prediction: SegDataSample, foreground: np.ndarray) -> SegDataSample:
-        """Set what is not ``foreground`` (H, W) to the value of the background, in place."""
-        data = prediction.get(self.field).data
-        data[:, torch.from_numpy(~np.asarray(foreground, bool))] = self.outside
-        return prediction
-
     def array(self, prediction: SegDataSample) -> np.ndarray:
         """(H, W) or (H, W, 3)."""
         data = prediction.get(self.field).data.numpy()
@@ -145,7 +140,7 @@ class DenseInferencer(SapiensBaseInferencer):
 
     def done_file(self, folder: Path, name: str, fmt: str | None = None) -> Path:
         """``NAME`` with the suffix of the format."""
-        return folder / f'{name}.{(fmt or self.formats[0]).replace("png16", "png")}'
+        return folder / f'{name}.{(fmt or self.formats[0]).replace("16", "")}'
 
     def write(self, folder: Path, name: str, prediction, item: Item, image: np.ndarray, fmt: str | None = None) -> None:
         """The map in the format that was asked for."""
@@ -202,14 +197,77 @@ class PartsInferencer(DenseInferencer):
         write_image(self.done_file(folder, name), self.array(prediction))
 
 
-class DepthInferencer(DenseInferencer):
-    """Relative depth: ``pred_depth_map`` (1, H, W), larger is farther; as a dict ``depth`` (H, W) float32. NaN where it is masked.
+class MapInferencer(DenseInferencer):
+    """What depth and normals share: maps of numbers, from which the background can be taken.
 
-    ``fmt``: ``'npy'`` (float32), ``'npz'`` (compressed, entry ``data``) or ``'png16'`` (16 bits over the picture's own range, which
-    ``NAME.json`` has). Further arguments: :class:`DenseInferencer`.
+    Calls also take ``masks``: a folder with a PNG of every picture's (or frame's) name, 0 in the background, such as the files of
+    :class:`PartsInferencer`; or a function (:class:`sapiens_mm.apis.inputs.Item`) -> (H, W).
     """
 
-    task, field, outside, formats = 'depth', 'pred_depth_map', float('nan'), ('npy', 'npz', 'png16')
+    call_options = frozenset({'bboxes', 'masks'})
+
+    def _prepare_options(self, source: Source, kwargs: dict) -> dict:
+        masks = kwargs.get('masks')
+        if masks is not None and not callable(masks) and not Path(masks).is_dir():
+            raise FileNotFoundError(f'there is no folder of masks {masks}')
+        return dict(super()._prepare_options(source, kwargs), masks=masks)
+
+    def call_settings(self, kwargs: dict) -> dict:
+        """Where boxes and masks come from."""
+        masks = kwargs.get('masks')
+        named = {} if masks is None else dict(masks='given' if callable(masks) else str(masks))
+        return dict(super().call_settings(kwargs), **named)
+
+    def prepare(self, item: Item, image: np.ndarray, boxes: Boxes, masks=None) -> Prepared:
+        """Also the picture's mask."""
+        prepared = super().prepare(item, image, boxes)
+        if masks is not None:
+            prepared.context['mask'] = self._mask(item, masks, image.shape[:2])
+        return prepared
+
+    @staticmethod
+    def _mask(item: Item, masks, size: tuple[int, int]) -> np.ndarray:
+        if callable(masks):
+            mask, name = np.asarray(masks(item)), f'the mask of {item.name}'
+        else:
+            name = Path(masks, f'{item.name}.png')
+            content = name.read_bytes() if name.is_file() else b''
+            mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+            if mask is None:
+                raise ValueError(f'{item.path or item.name}: there is no mask {name}, or it cannot be decoded')
+        mask = mask if mask.ndim == 2 else mask.max(2)
+        if mask.shape != size:
+            raise ValueError(f'{name} is {mask.shape[0]} x {mask.shape[1]} pixels (H x W), its picture {size[0]} x {size[1]}')
+        return mask > 0
+
+    def finish(self, prepared: Prepared) -> SegDataSample:
+        """The map of the whole picture, masked where that was asked for."""
+        sample = super().finish(prepared)
+        return sample if 'mask' not in prepared.context else self.masked(sample, prepared.context['mask'])
+
+    def masked(self, prediction: SegDataSample, foreground: np.ndarray) -> SegDataSample:
+        """Set what is not ``foreground`` (H, W) to the value of the background, in place."""
+        data = prediction.get(self.field).data
+        data[:, torch.from_numpy(~np.asarray(foreground, bool))] = self.outside
+        return prediction
+
+    def write(self, folder: Path, name: str, prediction, item: Item, image: np.ndarray, fmt: str | None = None) -> None:
+        """The map as array or OpenEXR picture."""
+        if fmt in ('exr', 'exr16'):
+            write_exr(self.done_file(folder, name, fmt), self.array(prediction), half=fmt == 'exr16')
+        else:
+            super().write(folder, name, prediction, item, image, fmt)
+
+
+class DepthInferencer(MapInferencer):
+    """Relative depth: ``pred_depth_map`` (1, H, W), larger is farther; as a dict ``depth`` (H, W) float32. NaN where it is masked.
+
+    ``fmt``: ``'npy'`` (float32), ``'npz'`` (compressed, entry ``data``), ``'exr'`` (float32, channel Y), ``'exr16'`` (half
+    precision) or ``'png16'`` (16 bits over the picture's own range, which ``NAME.json`` has). Further arguments:
+    :class:`DenseInferencer`, :class:`MapInferencer`.
+    """
+
+    task, field, outside, formats = 'depth', 'pred_depth_map', float('nan'), ('npy', 'npz', 'exr', 'exr16', 'png16')
 
     def draw(self, image: np.ndarray, prediction) -> np.ndarray:
         """The map alone; near is bright."""
@@ -224,14 +282,15 @@ class DepthInferencer(DenseInferencer):
         write_image(self.done_file(folder, name, fmt), values)
 
 
-class NormalInferencer(DenseInferencer):
+class NormalInferencer(MapInferencer):
     """Surface normals: ``pred_normal_map`` (3, H, W), unit vectors, x right, y up, z towards the camera; as a dict ``normal``
     (H, W, 3) float32. Zero where it is masked.
 
-    ``fmt``: ``'npy'``, ``'npz'``, or ``'png'``, the usual picture (n + 1) / 2. Further arguments: :class:`DenseInferencer`.
+    ``fmt``: ``'npy'``, ``'npz'``, ``'exr'`` and ``'exr16'`` (x, y, z in R, G, B), or ``'png'``, the usual picture
+    (n + 1) / 2. Further arguments: :class:`DenseInferencer`, :class:`MapInferencer`.
     """
 
-    task, field, outside, formats = 'normal', 'pred_normal_map', 0., ('npy', 'npz', 'png')
+    task, field, outside, formats = 'normal', 'pred_normal_map', 0., ('npy', 'npz', 'exr', 'exr16', 'png')
     channels = 3
 
     def draw(self, image: np.ndarray, prediction) -> np.ndarray:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -31,7 +32,7 @@ def _with_pillow(content: bytes) -> np.ndarray | None:
                 scale = 255 / 65535 if image.mode.startswith('I') else 255.
                 return cv2.cvtColor((values * scale).clip(0, 255).astype(np.uint8), cv2.COLOR_GRAY2BGR)
             return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
 
@@ -56,11 +57,14 @@ def read_image(source: str | os.PathLike | np.ndarray) -> np.ndarray:
     except (FileNotFoundError, IsADirectoryError) as error:
         raise FileNotFoundError(f'there is no image {path}') from error
     if content and not is_cut_off(content):
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        try:
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error:  # a header that declares more pixels than OpenCV takes
+            image = None
         image = _with_pillow(content) if image is None else image
         if image is not None:
             return image
-    raise ValueError(f'{path} cannot be decoded as an image: it is none, or it is cut short')
+    raise ValueError(f'{path} cannot be decoded as an image: it is none, it is cut short, or it is too large')
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
@@ -92,6 +96,16 @@ class Item:
     load: Callable[[], np.ndarray]
     path: str | None = None
     index: int = 0
+
+    @cached_property
+    def stamp(self) -> list | None:
+        """Size and time of the file, by which it is known again; None for arrays and frames, which never are."""
+        if self.path is None:
+            return None
+        if not os.path.isfile(self.path):
+            return [self.path]
+        stat = os.stat(self.path)
+        return [stat.st_size, stat.st_mtime_ns]
 
 
 @dataclass

@@ -2,23 +2,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 from sapiens_mm.apis.base import SapiensBaseInferencer, progress
-from sapiens_mm.apis.dense import DenseInferencer, DepthInferencer, NormalInferencer, PartsInferencer
-from sapiens_mm.apis.inputs import open_source
-from sapiens_mm.apis.outputs import RunNote, write_image
+from sapiens_mm.apis.dense import DepthInferencer, MapInferencer, NormalInferencer, PartsInferencer
+from sapiens_mm.apis.features import FeatureInferencer
+from sapiens_mm.apis.inputs import Item, open_source
+from sapiens_mm.apis.outputs import Finished
 from sapiens_mm.apis.pose import PoseInferencer
 
-TASKS = dict(pose=PoseInferencer, parts=PartsInferencer, depth=DepthInferencer, normal=NormalInferencer)
+TASKS = dict(pose=PoseInferencer, parts=PartsInferencer, depth=DepthInferencer, normal=NormalInferencer, features=FeatureInferencer)
 
 
 class SapiensInferencer:
-    """Pose, parts, depth and normals at once, each with its own model; every picture is read once.
+    """Pose, parts, depth, normals and features at once, each with its own model; every picture is read once.
 
     Args:
-        **models: ``pose``, ``parts``, ``depth``, ``normal``: an inferencer, or the arguments of one, as a dict, as
+        device: Of the inferencers that are built here.
+        **models: ``pose``, ``parts``, ``depth``, ``normal``, ``features``: an inferencer, or the arguments of one, as a dict, as
             ``(config, weights)`` or as the name of a released model.
 
     Raises:
@@ -34,91 +39,133 @@ class SapiensInferencer:
             given = models.get(task)
             if given is None:
                 continue
-            if not isinstance(given, SapiensBaseInferencer):
-                if isinstance(given, Mapping):
-                    given = build(**dict(dict(device=device), **given))
-                else:
-                    given = build(*([given] if isinstance(given, str) else given), device=device)
+            if isinstance(given, (str, tuple, list)):
+                given = build(*([given] if isinstance(given, str) else given), device=device)
+            elif isinstance(given, Mapping):
+                given = build(**dict(dict(device=device), **given))
             if not isinstance(given, build):
                 raise ValueError(f'{task} needs a {build.__name__}, got a {type(given).__name__}')
             self.inferencers[task] = given
 
     def __call__(self, inputs, *, batch_size: int = 8, out_dir: str | os.PathLike | None = None, mask: bool = False,
                  bboxes=None, save_vis: bool = True, overwrite: bool = False, show_progress: bool = False,
-                 keep: bool | None = None) -> dict:
-        """Run all models over pictures.
+                 keep: bool | None = None, writers: int = 4, **options) -> dict:
+        """Run all models over pictures, a video or a camera.
 
         Args:
-            inputs, batch_size, out_dir, save_vis, overwrite, keep: See :class:`sapiens_mm.apis.base.SapiensBaseInferencer`. Each
-                task writes to its own folder below ``out_dir``.
+            inputs, batch_size, out_dir, save_vis, overwrite, keep, writers: See
+                :class:`sapiens_mm.apis.base.SapiensBaseInferencer`. Each task writes to its own folder below ``out_dir``. Over a
+                video with ``out_dir`` the models run one after the other, each as by itself; a camera's frames are written as
+                pictures.
             mask: Take the background out of depth and normals, with the parts that the same call finds.
-            bboxes: See :class:`sapiens_mm.apis.boxes.Boxes`; of all tasks.
+            bboxes: See :class:`sapiens_mm.apis.boxes.Boxes`; of all tasks but features.
+            **options: Task -> further arguments of its inferencer's call: ``pose=dict(keypoints='17')``.
 
         Returns:
             ``predictions``: per picture a dict task -> prediction; ``errors``; ``num``.
 
         Raises:
-            ValueError: ``mask`` without a parts model; a video, which the inferencers of the tasks take.
+            ValueError: ``mask`` without a parts model; arguments for a task that is not there, or that it does not know.
         """
         if mask and 'parts' not in self.inferencers:
             raise ValueError('mask=True takes the background from parts: give a parts model, too')
+        if set(options) - set(self.inferencers):
+            raise ValueError(f'arguments for {", ".join(sorted(set(options) - set(self.inferencers)))}, but the models are for '
+                             f'{", ".join(self.inferencers)}')
+        calls = {t: {**({'bboxes': bboxes} if 'bboxes' in i.call_options else {}), **options.get(t, {})}
+                 for t, i in self.inferencers.items()}
+        split = {t: i.split_arguments(calls[t]) for t, i in self.inferencers.items()}  # a wrong name costs no time
         source = open_source(inputs)
-        if source.kind != 'images':
-            raise ValueError('videos go through the inferencers of the single tasks')
+        out_dir = None if out_dir is None else Path(out_dir)
+        if source.kind == 'video' and out_dir is not None:
+            return self._one_after_the_other(source.path, calls, mask, out_dir, batch_size=batch_size, save_vis=save_vis,
+                                             overwrite=overwrite, show_progress=show_progress)
         keep = out_dir is None if keep is None else keep
-        kwargs = dict(bboxes=bboxes)
-        options = {task: i._prepare_options(source, kwargs) for task, i in self.inferencers.items()}
-        items, resumes = list(source.items), False
+        prepare = {t: i._prepare_options(source, calls[t]) for t, i in self.inferencers.items()}
+
+        def done(item: Item, task: str) -> Path:
+            return self.inferencers[task].done_file(out_dir / task, item.name, **split[task][1])
+
+        items, total = source.items, source.length
         if out_dir is not None:
-            out_dir = Path(out_dir)
-            settings = {t: i.settings(dict(i.call_settings(kwargs), mask=mask, save_vis=save_vis))
+            settings = {t: i.settings(dict(i.call_settings(calls[t]), mask=mask, save_vis=save_vis, **split[t][1],
+                                           **(split[t][0] if save_vis else {})))
                         for t, i in self.inferencers.items()}
-            if overwrite:
+            finished = Finished(out_dir, settings, overwrite or source.kind == 'camera')
+            if source.kind == 'images' and overwrite:
+                items = list(items)
                 for item in items:
-                    for t, i in self.inferencers.items():
-                        i.done_file(out_dir / t, item.name).unlink(missing_ok=True)
-            resumes = RunNote(out_dir, settings, overwrite).resumes
-        if resumes and not keep:
-            items = [item for item in items
-                     if not all(i.done_file(out_dir / t, item.name).is_file() for t, i in self.inferencers.items())]
-        predictions, errors = [], {}
-        with progress(show_progress, len(items), 'pictures') as step:
-            for start in range(0, len(items), batch_size):
-                chunk = items[start:start + batch_size]
-                found: list[dict] = [{} for _ in chunk]
-                pictures = {}
-                for task, inferencer in self.inferencers.items():
-                    for at, (picture, prediction) in enumerate(inferencer.run(
-                            self._read_once(chunk, pictures), batch_size, **options[task])):
-                        if picture.error is not None:
-                            errors[picture.item.path or picture.item.name] = str(picture.error)
-                            continue
-                        if mask and task in ('depth', 'normal') and isinstance(inferencer, DenseInferencer):
-                            inferencer.masked(prediction, self.inferencers['parts'].foreground(found[at]['parts']))
-                        found[at][task] = prediction
+                    for task in self.inferencers:
+                        done(item, task).unlink(missing_ok=True)
+            if source.kind == 'images' and not keep:
+                items = [i for i in items if i not in finished or not all(done(i, task).is_file() for task in self.inferencers)]
+                total = len(items)
+        predictions, errors, count, waiting = [], {}, 0, deque()
+
+        def store(item: Item, image, results: dict) -> None:
+            for task, prediction in results.items():
+                draw, write, _ = split[task]
+                self.inferencers[task].store(out_dir / task, item, image, prediction, draw if save_vis else None, write)
+            finished.add(item)
+
+        with progress(show_progress, total, 'pictures') as step, \
+                ThreadPoolExecutor(writers, thread_name_prefix='write') as pool:
+            for chunk in _read_ahead(items, batch_size):
+                found = self._run(chunk, batch_size, prepare, mask, errors)
+                if source.length == 1 and errors:
+                    raise ValueError(next(iter(errors.values())))
                 for item, results in zip(chunk, found):
                     step()
-                    image = pictures.get(item.index)
-                    for task, prediction in results.items():
-                        inferencer = self.inferencers[task]
-                        if out_dir is not None:
-                            if save_vis:
-                                write_image(out_dir / task / 'vis' / f'{item.name}.jpg', inferencer.draw(image, prediction))
-                            inferencer.write(out_dir / task, item.name, prediction, item, image)
+                    count += 1
+                    if out_dir is not None and results:
+                        waiting.append(pool.submit(store, item, item.load(), results))
+                        while len(waiting) > 4 * writers:
+                            waiting.popleft().result()
                     if keep:
-                        predictions.append({t: self.inferencers[t].to_dict(p, item, image) for t, p in results.items()} or None)
-        if source.length == 1 and errors:
-            raise ValueError(next(iter(errors.values())))
-        return dict(predictions=predictions, errors=errors, num=len(items))
+                        predictions.append({t: self.inferencers[t].to_dict(p, item, item.load(), **split[t][2])
+                                            for t, p in results.items()} or None)
+            for future in waiting:
+                future.result()
+        return dict(predictions=predictions, errors=errors, num=count)
 
-    @staticmethod
-    def _read_once(chunk, pictures: dict):
-        """The items of a chunk, whose picture is kept when the first model has read it."""
+    def _run(self, chunk: list[Item], batch_size: int, prepare: dict, mask: bool, errors: dict) -> list[dict]:
+        """Task -> prediction of every picture of a chunk; {} where it cannot be read."""
+        found: list[dict] = [{} for _ in chunk]
+        for task, inferencer in self.inferencers.items():
+            for at, (picture, prediction) in enumerate(inferencer.run(chunk, batch_size, **prepare[task])):
+                if picture.error is not None:
+                    errors[picture.item.path or picture.item.name] = str(picture.error)
+                    continue
+                if mask and isinstance(inferencer, MapInferencer):
+                    inferencer.masked(prediction, self.inferencers['parts'].foreground(found[at]['parts']))
+                found[at][task] = prediction
+        return found
 
-        def load(item):
-            if item.index not in pictures:
-                pictures[item.index] = item.load()
-            return pictures[item.index]
+    def _one_after_the_other(self, path: str, calls: dict, mask: bool, out_dir: Path, show_progress: bool, **kwargs) -> dict:
+        """Every model over a video by itself, so that each can be interrupted and goes on; parts hand on their files as masks."""
+        num = 0
+        for task, inferencer in self.inferencers.items():
+            masks = dict(masks=str(out_dir / 'parts' / Path(path).stem / 'frames')) \
+                if mask and isinstance(inferencer, MapInferencer) else {}
+            shown, inferencer.show_progress = inferencer.show_progress, show_progress
+            try:
+                num = max(num, inferencer(path, out_dir=out_dir / task, **calls[task], **masks, **kwargs)['num'])
+            finally:
+                inferencer.show_progress = shown
+        return dict(predictions=[], errors={}, num=num)
 
-        for item in chunk:
-            yield type(item)(item.name, lambda i=item: load(i), item.path, item.index)
+
+def _read_ahead(items: Iterable[Item], size: int, readers: int = 4) -> Iterator[list[Item]]:
+    """Items in chunks of ``size``, each with its picture read once; those of the next chunk are read meanwhile."""
+
+    def read(item: Item) -> Item:
+        future: Future = pool.submit(item.load)
+        return Item(item.name, future.result, item.path, item.index)
+
+    items = iter(items)
+    with ThreadPoolExecutor(readers, thread_name_prefix='read') as pool:
+        chunk = [read(item) for item in islice(items, size)]
+        while chunk:
+            following = [read(item) for item in islice(items, size)]
+            yield chunk
+            chunk = following

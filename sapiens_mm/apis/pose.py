@@ -11,7 +11,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample, merge_data_samples
 
 from sapiens_mm.apis.base import Prepared, SapiensBaseInferencer
-from sapiens_mm.apis.boxes import Boxes, make_detector
+from sapiens_mm.apis.boxes import Boxes, boxes_settings, make_detector
 from sapiens_mm.apis.inputs import Item, Source
 from sapiens_mm.apis.keypoint_sets import KeypointSet
 from sapiens_mm.apis.outputs import write_json
@@ -53,7 +53,7 @@ class PoseInferencer(SapiensBaseInferencer):
                  bbox_thr: float = 0.3, nms_thr: float = 0.3, **kwargs):
         super().__init__(model, weights, device, **kwargs)
         self.detector = make_detector(detector, detector_weights, str(self.device), bbox_thr, nms_thr)
-        self.detector_name = str(detector_weights or '')
+        self._boxes_from = detector, detector_weights, bbox_thr, nms_thr
 
     def _init_model(self, cfg, weights, device='cpu'):
         if 'head' not in cfg.model or 'out_channels' not in cfg.model.head:
@@ -89,8 +89,7 @@ class PoseInferencer(SapiensBaseInferencer):
 
     def call_settings(self, kwargs: dict) -> dict:
         """Where the boxes come from."""
-        given = kwargs.get('bboxes')
-        return dict(bboxes=given if isinstance(given, (str, type(None))) else 'given', detector=self.detector_name)
+        return boxes_settings(kwargs.get('bboxes'), *self._boxes_from)
 
     def prepare(self, item: Item, image: np.ndarray, boxes: Boxes) -> Prepared:
         """One sample per box of the picture."""

@@ -213,7 +213,7 @@ class _Maps:
     def __init__(self, inferencer: SapiensBaseInferencer, source: Source, folder: Path, draw: dict, write: dict, save_vis: bool,
                  writers: int):
         self.inferencer, self.folder, self.draw, self.write, self.writers = inferencer, folder, draw, write, writers
-        self.keeps_pictures = save_vis and write.get('fmt') in ('png16', 'png', 'pooled')
+        self.keeps_pictures = save_vis and write.get('fmt') in ('png16', 'png', 'pooled', 'exr', 'exr16')
         self.pool = ThreadPoolExecutor(writers, thread_name_prefix='write')
         self.waiting: deque = deque()
 

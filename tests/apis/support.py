@@ -7,6 +7,7 @@ import torch
 from mmengine import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from PIL import Image
 
 from sapiens_mm.pose.skeletons import get_skeleton
 from tests.support import ROOT
@@ -69,6 +70,23 @@ def picture(height=120, width=90, seed=0) -> np.ndarray:
     """A smooth BGR picture."""
     noise = np.random.default_rng(seed).integers(0, 256, (6, 5, 3), np.uint8)
     return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def write_pictures(folder) -> list[Path]:
+    """One picture in forms that readers handle differently: turned, grey, 16 bits, CMYK, with alpha, wide, tiny."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    image = picture()
+    rgb = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
+    for orientation in (3, 6):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        rgb.save(folder / f'exif{orientation}.jpg', exif=exif, quality=98)
+    rgb.convert('CMYK').save(folder / 'cmyk.jpg', quality=98)
+    for name, array in dict(bits16=image.astype(np.uint16) * 257, grey=image[..., 0], grey16=image[..., 0].astype(np.uint16) * 255,
+                            alpha=np.dstack([image, image[..., 0]]), wide=picture(20, 200), tiny=picture(3, 5)).items():
+        cv2.imwrite(str(folder / f'{name}.png'), array)
+    return sorted(folder.iterdir())
 
 
 class Evil:

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine import Config
+from mmengine.fileio import load
+from mmengine.runner import Runner
 
 from sapiens_mm.apis import DepthInferencer, FeatureInferencer, NormalInferencer, PartsInferencer, PoseInferencer, SapiensInferencer
 from sapiens_mm.apis.dense import person_regions
+from sapiens_mm.apis.inputs import Item, Source, read_image
 from sapiens_mm.engine.safe_load import torch_load
-from tests.apis.support import build, picture, raw_pretraining, write_dense, write_pose
+from tests.apis.support import build, picture, raw_pretraining, write_dense, write_pictures, write_pose
 
 BUILD = dict(parts=PartsInferencer, depth=DepthInferencer, normal=NormalInferencer)
 
@@ -41,11 +44,42 @@ def test_the_libraries_own_inference_gives_the_same(made, inferencers, task, fie
     torch.testing.assert_close(got.float(), expected.float(), atol=1e-5, rtol=1e-5)
 
 
-def test_stock_inferencer_gives_the_same_parts(made, inferencers):
+def test_stock_inferencer_gives_the_same_parts(made, inferencers, tmp_path):
     from mmseg.apis import MMSegInferencer
-    image = picture()
     stock = MMSegInferencer(str(made['parts'][0]), str(made['parts'][1]), device='cpu')
-    np.testing.assert_array_equal(stock(image, show=False)['predictions'], inferencers['parts'](image)['predictions'][0]['parts'])
+    for source in (picture(), *map(str, write_pictures(tmp_path))):
+        expected = stock(source, show=False)['predictions']
+        np.testing.assert_array_equal(inferencers['parts'](source)['predictions'][0]['parts'], expected)
+
+
+@pytest.mark.parametrize('task', BUILD)
+def test_the_evaluation_gives_the_same_maps(made, inferencers, tmp_path, task):
+    """Of pictures that are turned by EXIF, of 16 bits, CMYK, wide and tiny, in their own pixels."""
+    pictures = write_pictures(tmp_path / 'images')
+    labels = dict(parts='parts', depth='depths', normal='normals')[task]
+    for folder in ('masks', labels):
+        (tmp_path / folder).mkdir()
+    for path in pictures:
+        height, width = read_image(path).shape[:2]
+        cv2.imwrite(str(tmp_path / 'masks' / f'{path.stem}.png'), np.full((height, width), 255, np.uint8))
+        if task == 'parts':
+            cv2.imwrite(str(tmp_path / labels / f'{path.stem}.png'), np.ones((height, width), np.uint8))
+        else:
+            value = np.array([0, 0, 1], np.float32) if task == 'normal' else np.float32(1)
+            np.save(tmp_path / labels / f'{path.stem}.npy', np.broadcast_to(value, (height, width, *value.shape)))
+    cfg = Config.fromfile(made[task][0])
+    cfg.work_dir, cfg.load_from = str(tmp_path / 'work'), str(made[task][1])
+    prefix = dict(img_path='images', seg_map_path=labels) if task == 'parts' else {
+        'img_path': 'images', 'mask_path': 'masks', f'{task}_path': labels}
+    cfg.test_dataloader.dataset.update(data_root=str(tmp_path), data_prefix=prefix)
+    cfg.test_evaluator = dict(type='DumpResults', out_file_path=str(tmp_path / 'out.pkl'))
+    Runner.from_cfg(cfg).test()
+    results = load(tmp_path / 'out.pkl')
+    assert len(results) == len(pictures)
+    for result in results:
+        field = inferencers[task].field
+        got = inferencers[task](result['img_path'], return_datasamples=True)['predictions'][0].get(field).data
+        torch.testing.assert_close(got.float(), torch.as_tensor(result[field]['data']).float(), atol=1e-5, rtol=1e-5)
 
 
 def test_people_are_pasted_where_they_are(inferencers):
@@ -93,7 +127,22 @@ class TestFiles:
         loaded = loaded['data'] if fmt == 'npz' else loaded
         np.testing.assert_array_equal(loaded, inferencers[task](picture())['predictions'][0][task])
         assert loaded.dtype == np.float32
-        assert inferencers[task](picture(), out_dir=tmp_path, fmt=fmt)['num'] == 0
+
+    @pytest.mark.parametrize('task', ['depth', 'normal'])
+    @pytest.mark.parametrize('fmt, atol', [('exr', 0), ('exr16', 1e-3)])
+    def test_openexr(self, inferencers, tmp_path, task, fmt, atol):
+        inferencers[task](picture(), out_dir=tmp_path, fmt=fmt)
+        loaded = cv2.imread(str(tmp_path / '000000.exr'), cv2.IMREAD_UNCHANGED)
+        loaded = loaded if task == 'depth' else loaded[..., ::-1]  # x, y, z are R, G, B
+        expected = inferencers[task](picture())['predictions'][0][task]
+        assert loaded.dtype == np.float32
+        np.testing.assert_allclose(loaded, expected, atol=atol * np.abs(expected).max())
+
+    def test_arrays_are_never_finished(self, inferencers, tmp_path):
+        for seed in range(2):
+            assert inferencers['parts'](picture(seed=seed), out_dir=tmp_path)['num'] == 1
+        expected = inferencers['parts'](picture(seed=1))['predictions'][0]['parts']
+        np.testing.assert_array_equal(cv2.imread(str(tmp_path / '000000.png'), cv2.IMREAD_UNCHANGED), expected)
 
     def test_16_bits(self, inferencers, tmp_path):
         inferencers['depth'](picture(), out_dir=tmp_path, fmt='png16')
@@ -110,8 +159,37 @@ class TestFiles:
         np.testing.assert_allclose(rgb / 127.5 - 1, inferencers['normal'](picture())['predictions'][0]['normal'], atol=1 / 127)
 
     def test_wrong_format(self, inferencers):
-        with pytest.raises(ValueError, match='npy, npz, png16'):
-            inferencers['depth'](picture(), fmt='exr')
+        with pytest.raises(ValueError, match='npy, npz, exr, exr16, png16'):
+            inferencers['depth'](picture(), fmt='bmp')
+
+
+class TestMasks:
+
+    @pytest.mark.parametrize('task', ['depth', 'normal'])
+    def test_folder_of_parts(self, inferencers, tmp_path, task):
+        cv2.imwrite(str(tmp_path / 'a.png'), picture())
+        inferencers['parts'](str(tmp_path / 'a.png'), out_dir=tmp_path / 'parts', save_vis=False)
+        parts = cv2.imread(str(tmp_path / 'parts' / 'a.png'), cv2.IMREAD_UNCHANGED)
+        parts[:40] = 0
+        cv2.imwrite(str(tmp_path / 'parts' / 'a.png'), parts)
+        found = inferencers[task](str(tmp_path / 'a.png'), masks=tmp_path / 'parts')['predictions'][0][task]
+        whole = inferencers[task](str(tmp_path / 'a.png'))['predictions'][0][task]
+        np.testing.assert_array_equal(found[parts > 0], whole[parts > 0])
+        outside = found[parts == 0]
+        assert (parts > 0).any() and (np.isnan(outside) if task == 'depth' else outside == 0).all()
+        called = inferencers[task](str(tmp_path / 'a.png'), masks=lambda item: parts)['predictions'][0][task]
+        np.testing.assert_array_equal(called, found)
+
+    def test_wrong(self, inferencers, tmp_path):
+        depth = inferencers['depth']
+        with pytest.raises(FileNotFoundError, match='no folder of masks'):
+            depth(picture(), masks=tmp_path / 'none')
+        with pytest.raises(ValueError, match='there is no mask'):
+            depth(picture(), masks=tmp_path)
+        with pytest.raises(ValueError, match='3 x 4 pixels.*120 x 90'):
+            depth(picture(), masks=lambda item: np.ones((3, 4)))
+        with pytest.raises(ValueError, match='unknown argument masks'):
+            inferencers['parts'](picture(), masks=tmp_path)
 
 
 class TestRefusals:
@@ -170,6 +248,47 @@ class TestTogether:
         assert sorted(p.name for p in (tmp_path / 'out' / 'depth').glob('*.npy')) == [f'{i}.npy' for i in range(3)]
         (tmp_path / 'out' / 'depth' / '1.npy').unlink()
         assert together(str(tmp_path / 'in'), out_dir=tmp_path / 'out', batch_size=2)['num'] == 2
+
+    @pytest.fixture
+    def clip(self, tmp_path):
+        writer = cv2.VideoWriter(str(tmp_path / 'walk.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 10, (64, 96))
+        for i in range(5):
+            writer.write(picture(96, 64, seed=i))
+        writer.release()
+        return str(tmp_path / 'walk.mp4')
+
+    def test_video(self, made, inferencers, clip, tmp_path):
+        together = SapiensInferencer(features=dict(model=str(made['depth'][0]), weights=str(made['depth'][1]), device='cpu'),
+                                     depth=inferencers['depth'], parts=PartsInferencer(*map(str, made['parts']), device='cpu'))
+        with torch.no_grad():
+            together.inferencers['parts'].model.decode_head.conv_seg.bias[0] += 2  # some background, but not everywhere
+        frames = together(clip, mask=True, batch_size=2)['predictions']
+        assert len(frames) == 5 and set(frames[0]) == {'parts', 'depth', 'features'}
+        result = together(clip, mask=True, batch_size=2, out_dir=tmp_path / 'out', features=dict(fmt='pooled'))
+        assert result['num'] == 5
+        for i, frame in enumerate(frames):
+            depth = np.load(tmp_path / 'out' / 'depth' / 'walk' / 'frames' / f'{i:06d}.npy')
+            np.testing.assert_allclose(depth, frame['depth']['depth'], atol=1e-5)
+            assert np.load(tmp_path / 'out' / 'features' / 'walk' / 'frames' / f'{i:06d}.npy').shape == (32, )
+        assert 0 < np.mean([np.isnan(frame['depth']['depth']).mean() for frame in frames]) < 1
+        assert (tmp_path / 'out' / 'depth' / 'walk' / 'vis.mp4').is_file()
+        assert together(clip, mask=True, batch_size=2, out_dir=tmp_path / 'out', features=dict(fmt='pooled'))['num'] == 0
+
+    def test_frames_of_a_camera_are_written_as_pictures(self, inferencers, tmp_path):
+        items = (Item(f'{i:06d}', lambda i=i: picture(seed=i), None, i) for i in range(3))
+        together = SapiensInferencer(parts=inferencers['parts'], depth=inferencers['depth'])
+        result = together(Source('camera', items, None, 'camera:0', 25.), out_dir=tmp_path, batch_size=2, save_vis=False)
+        assert result['num'] == 3 and sorted(p.name for p in (tmp_path / 'depth').iterdir()) == [f'00000{i}.npy' for i in range(3)]
+
+    def test_arguments_of_the_tasks(self, inferencers, tmp_path):
+        together = SapiensInferencer(parts=inferencers['parts'], depth=inferencers['depth'])
+        together(picture(), out_dir=tmp_path, depth=dict(fmt='npz'), parts=dict(opacity=0.2), bboxes=np.array([[5, 5, 60, 100]]))
+        expected = inferencers['depth'](picture(), bboxes=np.array([[5, 5, 60, 100]]))['predictions'][0]['depth']
+        np.testing.assert_array_equal(np.load(tmp_path / 'depth' / '000000.npz')['data'], expected)
+        with pytest.raises(ValueError, match='unknown argument opactiy'):
+            together(picture(), parts=dict(opactiy=0.2))
+        with pytest.raises(ValueError, match='arguments for normal'):
+            together(picture(), normal=dict(fmt='npz'))
 
     def test_wrong(self, inferencers):
         with pytest.raises(ValueError, match='one or more of'):

@@ -1,5 +1,9 @@
 """Pose on pictures: the same keypoints by every way, from every kind of picture, in original pixels."""
+import errno
 import json
+import os
+import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +16,7 @@ from PIL import Image
 from sapiens_mm.apis import PoseInferencer
 from sapiens_mm.apis.inputs import read_image
 from sapiens_mm.engine.safe_load import torch_load
-from tests.apis.support import picture, write_pose
+from tests.apis.support import picture, write_pictures, write_pose
 
 
 @pytest.fixture(scope='module')
@@ -54,8 +58,13 @@ def test_three_ways_one_answer(made, inferencer, tmp_path):
     assert inside.mean() > 0.5 and (np.abs(fast - ours)[inside] < 0.01).mean() > 0.95
 
     stock = MMPoseInferencer(pose2d=str(made[0]), pose2d_weights=str(made[1]), det_model='whole_image', device='cpu')
-    theirs = next(stock(str(tmp_path / '001.png')))['predictions'][0]
-    np.testing.assert_allclose(ours, np.array(theirs[0]['keypoints']), rtol=1e-6, atol=1e-4)
+    inferencer.model.head.fast_decode = False
+    try:
+        for path in (tmp_path / '001.png', *write_pictures(tmp_path / 'forms')):
+            theirs = next(stock(str(path)))['predictions'][0]
+            np.testing.assert_allclose(points(inferencer(str(path))), np.array(theirs[0]['keypoints']), rtol=1e-6, atol=1e-4)
+    finally:
+        inferencer.model.head.fast_decode = True
 
     ann = dict(id=1, image_id=1, category_id=1, iscrowd=0, bbox=[10, 20, 50, 60], area=3000, num_keypoints=308,
                keypoints=[1., 1., 2.] * 308)
@@ -188,7 +197,7 @@ class TestFolders:
         assert result['num'] == 4 and result['predictions'] == [] and not result['errors']
         names = {p.relative_to(out).as_posix() for p in out.rglob('*') if p.is_file()}
         stems = ('a_jpg', 'a_png', 'b', 'sub/b')
-        assert names == {'run.json'} | {f'{s}.json' for s in stems} | {f'vis/{s}.jpg' for s in stems}
+        assert names == {'run.json', 'finished.jsonl'} | {f'{s}.json' for s in stems} | {f'vis/{s}.jpg' for s in stems}
         content = json.loads((out / 'sub/b.json').read_text())
         assert content['keypoint_names'][0] == 'nose' and len(content['keypoint_names']) == 308
         person = content['instances'][0]
@@ -209,6 +218,64 @@ class TestFolders:
             inferencer(str(source), out_dir=out, save_vis=False, keypoints='17')
         assert inferencer(str(source), out_dir=out, save_vis=False, keypoints='17', overwrite=True)['num'] == 4
         assert len(json.loads((out / 'b.json').read_text())['keypoint_names']) == 17
+
+    def test_another_picture_of_the_same_name_is_not_finished(self, inferencer, tmp_path):
+        source, out = self.fill(tmp_path)
+        inferencer(str(source), out_dir=out, save_vis=False)
+        cv2.imwrite(str(source / 'b.jpg'), picture(60, 50))
+        assert inferencer(str(source), out_dir=out, save_vis=False)['num'] == 1
+        assert json.loads((out / 'b.json').read_text())['height'] == 60
+        shutil.move(source, tmp_path / 'moved')  # the same pictures at another place are
+        assert inferencer(str(tmp_path / 'moved'), out_dir=out, save_vis=False)['num'] == 0
+
+    def test_boxes_are_settings(self, inferencer, tmp_path):
+        source, out = self.fill(tmp_path)
+        picture_file = str(source / 'b.jpg')
+        for _ in range(2):
+            inferencer(picture_file, out_dir=out, save_vis=False, bboxes=np.array(BOXES))
+        with pytest.raises(ValueError, match='bboxes changed'):
+            inferencer(picture_file, out_dir=out, save_vis=False, bboxes=np.array(BOXES) + 1)
+
+    def test_a_full_disk_leaves_nothing_half_written(self, inferencer, tmp_path, monkeypatch):
+        source, out = self.fill(tmp_path)
+        write, written = Path.write_text, []
+
+        def full(path, text):
+            if path.suffix == '.json' and 'instances' in text:
+                written.append(path)
+                if len(written) == 3:
+                    write(path, text[:100])
+                    raise OSError(errno.ENOSPC, 'No space left on device', str(path))
+            return write(path, text)
+
+        monkeypatch.setattr(Path, 'write_text', full)
+        with pytest.raises(OSError, match='No space left'):
+            inferencer(str(source), out_dir=out, save_vis=False, batch_size=1)
+        monkeypatch.undo()
+        assert not list(out.rglob('*partial*')) and len(written) >= 3
+        assert all(json.loads(p.read_text()) for p in out.rglob('*.json'))
+        inferencer(str(source), out_dir=out, save_vis=False)
+        assert len([p for p in out.rglob('*.json') if p.name != 'run.json']) == 4
+
+    def test_what_a_kill_leaves_is_cleared_away(self, inferencer, tmp_path):
+        source, out = self.fill(tmp_path)
+        out.mkdir()
+        dead, young, alive = (out / f'.{name}.{pid}.partial.json' for name, pid in (('a', 2**22 + 1), ('b', 2**22 + 1), ('c', 1)))
+        for path in (dead, young, alive):
+            path.write_text('half')
+        for path in (dead, alive):
+            os.utime(path, (1, 1))
+        (out / 'finished.jsonl').write_text('["b",[1,')
+        assert inferencer(str(source), out_dir=out, save_vis=False)['num'] == 4
+        assert not dead.exists() and young.exists() and alive.exists()
+        with open(out / 'finished.jsonl', 'a') as file:
+            file.write('\n["b",[1,')  # a line that was cut short
+        assert inferencer(str(source), out_dir=out, save_vis=False)['num'] == 0
+
+    def test_out_dir_is_a_file(self, inferencer, tmp_path):
+        (tmp_path / 'out').write_text('x')
+        with pytest.raises(OSError, match='out'):
+            inferencer(picture(), out_dir=tmp_path / 'out')
 
     def test_broken_pictures_are_left_out(self, inferencer, tmp_path):
         source, out = self.fill(tmp_path)
