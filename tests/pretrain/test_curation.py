@@ -24,6 +24,7 @@ from sapiens_mm.pretrain.curation import (
 )
 from sapiens_mm.pretrain.dataset import ShardedHumanImages
 from sapiens_mm.pretrain.shards import ShardWriter, read_pictures
+from tests.support import load_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOKS = {'no person': dict(red=200), 'people too small': dict(green=100), 'dark': dict(red=20, green=20, blue=20)}
@@ -216,6 +217,37 @@ def test_rtmdet_gives_sure_people_in_pixels_of_each_picture():
         assert boxes.min() >= 0 and 0.9 * width < boxes[:, 2].max() <= width and 0.9 * height < boxes[:, 3].max() <= height
     detector.label = 1
     assert [len(scores) for _, scores in detector(images)] == [0, 0]
+
+
+def test_jobs_of_a_slurm_array_share_the_units(tmp_path, monkeypatch, capsys):
+    fill(tmp_path / 'in', 40)
+    tool = load_tool('dataset_converters/curate_images.py')
+    config = tmp_path / 'config.py'
+    config.write_text(f'detector = {DETECTOR}')
+    command = ['curate_images.py', str(tmp_path / 'in'), str(tmp_path / 'out'), '--config', str(config), '--steps']
+    monkeypatch.setenv('SLURM_ARRAY_TASK_COUNT', '3')
+    monkeypatch.setenv('SLURM_ARRAY_TASK_MIN', '4')
+    monkeypatch.setenv('SLURM_ARRAY_TASK_STEP', '2')
+    for task in (4, 6, 8):
+        monkeypatch.setenv('SLURM_ARRAY_TASK_ID', str(task))
+        monkeypatch.setattr(sys, 'argv', [*command, 'detect'])
+        tool.main()
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ['3', '3', '2']
+    assert len(list((tmp_path / 'out/rows').glob('*.jsonl'))) == 8
+    monkeypatch.setattr(sys, 'argv', [*command, 'deduplicate'])
+    with pytest.raises(tool.UserError, match='detect and write only'):
+        tool.main()
+    monkeypatch.setenv('SLURM_ARRAY_TASK_ID', '10')  # of an array such as 4,6,10
+    with pytest.raises(tool.UserError, match='even'):
+        tool.main()
+
+
+def test_a_result_within_the_source_is_refused(tmp_path, monkeypatch):
+    fill(tmp_path / 'in', 8, sharded=False)
+    tool = load_tool('dataset_converters/curate_images.py')
+    monkeypatch.setattr(sys, 'argv', ['curate_images.py', str(tmp_path / 'in'), str(tmp_path / 'in/out')])
+    with pytest.raises(tool.UserError, match='part of the source'):
+        tool.main()
 
 
 def test_other_settings_and_missing_steps_are_refused(tmp_path):

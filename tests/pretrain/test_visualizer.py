@@ -1,6 +1,7 @@
 """Reconstruction pictures, in training and from a checkpoint; and a pre-training checkpoint's way into fine-tuning."""
 import copy
 import sys
+from types import SimpleNamespace
 
 import mmcv
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
+from sapiens_mm.pretrain.hooks import ReconstructionHook
 from sapiens_mm.pretrain.visualizer import draw_reconstructions, reconstruct
 from tests.pretrain.support import picture
 from tests.pretrain.test_model import build
@@ -67,6 +69,18 @@ def trained(tmp_path):
     with pytest.raises(Stop):
         runner.train()
     return tmp_path
+
+
+def test_a_sharded_model_is_not_drawn(monkeypatch):
+    """One process would wait for the others."""
+    said = []
+    logger = SimpleNamespace(warning=said.append)
+    runner = SimpleNamespace(model=torch.nn.Identity(), logger=logger, iter=0, visualizer=None)
+    monkeypatch.setattr('sapiens_mm.pretrain.hooks.is_model_wrapper', lambda model: True)
+    hook = ReconstructionHook(interval=1)
+    hook.before_train(runner)
+    hook.after_train_iter(runner, 0, dict(inputs=torch.zeros(1, 3, 32, 32)))
+    assert len(said) == 1 and 'reconstruct.py' in said[0]
 
 
 def test_training_draws_and_a_tool_draws_from_its_checkpoint(trained, monkeypatch, capsys):
