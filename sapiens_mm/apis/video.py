@@ -3,7 +3,7 @@
 A run goes on at a whole segment: no batch of the network reaches from one segment into the next, so that a run which starts at a
 segment computes exactly what a run that came by would have. Finished maps are in their own files; people are kept in a journal
 until their one file is complete. The annotated video cannot be continued by its encoder: before the network goes on, the finished
-frames are drawn and encoded anew, which takes a small part of the network's time for them.
+frames are drawn and encoded anew.
 """
 from __future__ import annotations
 
@@ -54,20 +54,21 @@ def _fit(frame: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class _Encoder(Thread):
-    """Draws and encodes frames in order, in a thread of its own. All take the first one's size."""
+    """Encodes frames in order, in a thread of its own, which others draw for. All take the first one's size."""
 
-    def __init__(self, path: Path, fps: float):
+    def __init__(self, path: Path, fps: float, drawers: int):
         super().__init__(name='encode', daemon=True)
         self.path, self.fps, self.frames = path, fps, 0
-        self.queue: Queue = Queue(maxsize=8)
+        self.drawers = ThreadPoolExecutor(drawers, thread_name_prefix='draw')
+        self.queue: Queue = Queue(maxsize=2 * drawers)
         self.error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         writer = None
         try:
-            while (draw := self.queue.get()) is not None:
-                frame = draw()
+            while (drawn := self.queue.get()) is not None:
+                frame = drawn.result()
                 if writer is None:
                     height, width = frame.shape[:2]
                     writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'mp4v'), self.fps, (width, height))
@@ -85,7 +86,7 @@ class _Encoder(Thread):
 
     def put(self, draw: Draw) -> None:
         """Encode what the function returns."""
-        self.queue.put(draw)
+        self.queue.put(self.drawers.submit(draw))
         if self.error is not None:
             raise self.error
 
@@ -93,6 +94,7 @@ class _Encoder(Thread):
         """Wait for the last frame."""
         self.queue.put(None)
         self.join()
+        self.drawers.shutdown()
         if self.error is not None:
             raise self.error
 
@@ -322,7 +324,7 @@ def run_video(inferencer: SapiensBaseInferencer, source: Source, out_dir: Path, 
     if finished:
         print_log(f'{source.path}: going on at frame {finished}', logger='current')
     partial_vis = folder / '.vis.partial.mp4'
-    encoder = _Encoder(partial_vis, source.fps) if save_vis else None
+    encoder = _Encoder(partial_vis, source.fps, writers) if save_vis else None
     frames, complete = 0, False
 
     def consume(result: Draw) -> None:
