@@ -32,7 +32,7 @@ import numpy as np
 from sapiens_mm.engine.atomic_file import atomic_path
 from sapiens_mm.engine.bad_samples import is_cut_off
 from sapiens_mm.pretrain.dataset import HumanImages
-from sapiens_mm.pretrain.shards import PICTURES, read_pictures, write_shard_index
+from sapiens_mm.pretrain.shards import picture_ending, read_pictures, write_shard_index
 from sapiens_mm.pretrain.sidecar import QualityFilter
 
 Detector = Callable[[list[np.ndarray]], list[tuple[np.ndarray, np.ndarray]]]
@@ -366,8 +366,8 @@ class Curator:
                     if rows[number]['path'] != key:
                         raise ValueError(f'{self.source.root} has changed: picture {number} of {unit} was {rows[number]["path"]} '
                                          f'and is {key}. Give a new folder for the result')
-                    name, ending = f'{unit.replace(".", "_")}-{number:06d}', os.path.splitext(key)[1].lower()
-                    member = tarfile.TarInfo(name + (ending if ending in PICTURES else _ending(content)))
+                    name = f'{unit.replace(".", "_")}-{number:06d}'
+                    member = tarfile.TarInfo(name + picture_ending(key, content))
                     member.size = len(content)
                     tar.addfile(member, io.BytesIO(content))
                     row = {**rows[number], 'path': name, 'source': key}
@@ -473,10 +473,6 @@ def _sweep(target: Path) -> None:
     for partial in target.parent.glob(f'.{escape(target.stem)}.*'):
         if re.fullmatch(re.escape(f'.{target.stem}.') + r'\d+\.partial\.\w+', partial.name):
             partial.unlink(missing_ok=True)
-
-
-def _ending(content: bytes) -> str:
-    return '.png' if content.startswith(b'\x89PNG') else '.jpg'
 
 
 def _table(title: str, what: str, counts: list[tuple], total: int) -> list[str]:

@@ -22,6 +22,12 @@ def split_name(name: str) -> tuple[str, str]:
     return (f'{folder}/{stem}' if folder else stem), dot + ending.lower()
 
 
+def picture_ending(path: str, content: bytes) -> str:
+    """Under which of :data:`PICTURES` a picture is found again: its own ending, or that of what it holds."""
+    ending = os.path.splitext(path)[1].lower()
+    return ending if ending in PICTURES else '.png' if content.startswith(b'\x89PNG') else '.jpg'
+
+
 def read_pictures(path: str | Path, wanted: Callable[[int, str], bool] = lambda ordinal, key: True
                   ) -> Iterator[tuple[int, str, bytes | None]]:
     """Read a shard from front to back; what is not wanted is skipped without being read.

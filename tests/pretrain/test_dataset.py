@@ -2,6 +2,7 @@
 import json
 import os
 import pickle
+import sys
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,7 @@ from sapiens_mm.pretrain.dataset import HumanImages, ShardedHumanImages
 from sapiens_mm.pretrain.sampler import ResumableSampler, StreamBatchSampler
 from sapiens_mm.pretrain.transforms import LoadRandomResizedCrop
 from tests.pretrain.support import picture, write_shards
+from tests.support import load_tool
 
 
 @pytest.fixture
@@ -181,6 +183,26 @@ def test_many_shards_are_counted_by_several_processes_and_a_kill_loses_none(tmp_
     (tmp_path / 'shard-000003.tar').write_bytes(b'no tar')
     with pytest.raises(ValueError, match='shard-000003'):
         ShardedHumanImages(str(tmp_path))
+
+
+def test_a_folder_is_packed_into_shards(tree, tmp_path, monkeypatch, capsys):
+    tool = load_tool('dataset_converters/pack_shards.py')
+    (tree / 'b' / '1.x.png').write_bytes(picture(7))
+    (tree / 'noending').write_bytes(picture(8))
+    names = ['a.jpeg', 'b/0.PNG', 'b/1.jpg', 'b/1.x.png', 'c/d/e.webp', 'noending', 'gone.jpg']
+    (tree / 'list.txt').write_text('\n'.join(names))
+    out = tree / 'packed'
+    (tree / 'packed.partial').mkdir()  # of a run that was killed
+    (tree / 'packed.partial' / 'shard-000009.tar').write_bytes(b'')
+    monkeypatch.setattr(sys, 'argv', ['pack_shards.py', str(tree), str(out), '--ann-file', 'list.txt', '--samples-per-shard', '4'])
+    tool.main()
+    said = capsys.readouterr()
+    assert '6 pictures in 2 shards' in said.out and 'gone.jpg' in said.err
+    assert sorted(f.name for f in out.iterdir()) == ['shard-000000.tar', 'shard-000001.tar', 'shards.json']
+    dataset = ShardedHumanImages(str(out), pipeline=[lambda r: r['img_bytes']])
+    assert sorted(dataset[i] for i in range(len(dataset))) == sorted((tree / name).read_bytes() for name in names[:-1])
+    with pytest.raises(tool.UserError, match='already'):
+        tool.main()
 
 
 def test_a_sidecar_filters_shards(tmp_path):
