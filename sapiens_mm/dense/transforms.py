@@ -397,19 +397,19 @@ class PackDenseInputs(PackSegInputs):
 
     Args:
         meta_keys: Keys of the sample that become metainfo where they are there.
-        wide_labels: Part labels become int64 as in mmseg, which the losses of its own heads need. Otherwise they stay uint8, an
-            eighth of it on the way from the workers and in evaluation; ``sapiens_mm.SapiensPartsHead`` widens them for its loss.
+        byte_labels: Part labels stay uint8, an eighth of mmseg's int64 on the way from the workers and in evaluation.
+            ``sapiens_mm.SapiensPartsHead`` widens them for its loss; heads of mmseg's own cannot train with them.
     """
 
     def __init__(self, meta_keys: Sequence[str] = ('img_path', 'seg_map_path', 'mask_path', 'depth_path', 'normal_path',
                                                    'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip',
-                                                   'flip_direction', 'reduce_zero_label'), wide_labels: bool = False):
+                                                   'flip_direction', 'reduce_zero_label'), byte_labels: bool = False):
         super().__init__(meta_keys)
-        self.wide_labels = wide_labels
+        self.byte_labels = byte_labels
 
     def transform(self, results: dict) -> dict:
         """``inputs`` (3, H, W) uint8 and ``data_samples``."""
-        narrow = not self.wide_labels and 'gt_seg_map' in results
+        narrow = self.byte_labels and 'gt_seg_map' in results
         packed = super().transform({key: value for key, value in results.items() if key != 'gt_seg_map' or not narrow})
         fields = {}
         if narrow:

@@ -24,7 +24,7 @@ def _taps(height_in: int, height_out: int, device: str) -> tuple[np.ndarray, np.
     rows = height_in + 2 + (height_in + 2 == height_out)
     pattern = (torch.arange(rows) % 3 == torch.arange(3)[:, None]).float().to(device)
     answer = _resize_at(pattern[None, :, :, None].expand(1, 3, rows, _SMALL).contiguous(), (height_out, _SMALL),
-                        _scale(height_in, height_out))[0, :, :, 0].double().cpu().numpy()
+                        _scale(height_in, height_out))[0, :, :, 0].cpu().double().numpy()
     expected = np.maximum(height_in / height_out * (np.arange(height_out) + 0.5) - 0.5, 0)
     on_a_row = (answer > 0).sum(0) == 1
     phase = np.where(on_a_row, answer.argmax(0), (answer.argmin(0) + 1) % 3)

@@ -84,6 +84,16 @@ def test_turned_picture_has_the_turned_scene(seed, degree):
     assert np.allclose(np.linalg.norm(got['gt_normal'][sure], axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize('cfg', (dict(type='sapiens_mm.DenseResize', scale=(90, 100)),
+                                 dict(type='sapiens_mm.DenseRandomRotate', prob=1.0, degree=(30, 30 + 1e-9))))
+def test_lengths_go_back_to_one(cfg):
+    sample = toy_sample()
+    sample['gt_normal'] *= 0.99
+    got = build(cfg)(sample)
+    length = np.linalg.norm(got['gt_normal'], axis=2)
+    assert np.allclose(length[got['gt_mask'] > 0], 1, atol=1e-5)
+
+
 def test_half_a_turn_is_exact():
     rotate = build(dict(type='sapiens_mm.DenseRandomRotate', prob=1.0, degree=(180, 180 + 1e-9), seg_pad_val=0))
     got, before = rotate(toy_sample()), toy_sample()

@@ -196,6 +196,6 @@ def test_packing():
     assert shapes == dict(gt_sem_seg=(1, *SIZE), gt_mask=(1, *SIZE), gt_depth_map=(1, *SIZE), gt_normal_map=(3, *SIZE))
     assert (data.gt_normal_map.data.numpy() == sample['gt_normal_map'].transpose(2, 0, 1)).all()
     assert data.img_path == 'a.png'
-    assert data.gt_sem_seg.data.dtype == torch.uint8
-    wide = build(dict(type='sapiens_mm.PackDenseInputs', wide_labels=True))(sample)['data_samples'].gt_sem_seg.data
-    assert wide.dtype == torch.int64 and (wide == data.gt_sem_seg.data).all()
+    assert data.gt_sem_seg.data.dtype == torch.int64  # which mmseg's heads need
+    narrow = build(dict(type='sapiens_mm.PackDenseInputs', byte_labels=True))(sample)['data_samples'].gt_sem_seg.data
+    assert narrow.dtype == torch.uint8 and (narrow == data.gt_sem_seg.data).all()

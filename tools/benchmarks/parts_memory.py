@@ -30,7 +30,8 @@ KINDS = dict(
         READ, dict(type='Resize', scale=(768, 1024)), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]),
     ours=('sapiens_mm.SapiensPartsSegmentor', 'sapiens_mm.PartsMetric', [
         READ, dict(type='sapiens_mm.DenseResize', scale=(768, 1024)),
-        dict(type='sapiens_mm.LoadParts', vocabulary='parts28', on_bad='refuse'), dict(type='sapiens_mm.PackDenseInputs')]))
+        dict(type='sapiens_mm.LoadParts', vocabulary='parts28', on_bad='refuse'),
+        dict(type='sapiens_mm.PackDenseInputs', byte_labels=True)]))
 
 
 def parse_args() -> argparse.Namespace:

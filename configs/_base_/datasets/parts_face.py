@@ -15,7 +15,7 @@ train_pipeline = [
     dict(type='sapiens_mm.DenseRandomRotate', prob=0.5, degree=45, seg_pad_val=0),
     dict(type='sapiens_mm.PartsRandomFlip', vocabulary='face19', prob=0.5),
     dict(type='PhotoMetricDistortion'),
-    dict(type='sapiens_mm.PackDenseInputs'),
+    dict(type='sapiens_mm.PackDenseInputs', byte_labels=True),
 ]
 # What the released recipe does, for comparison: labels that are sampled up to half a pixel off their picture, crops that may
 # miss the person. In a leaf: train_dataloader = dict(dataset=dict(pipeline={{_base_.fidelity_train_pipeline}}))
@@ -30,7 +30,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),  # stock, because mmseg's inferencers look for it by name
     dict(type='sapiens_mm.DenseResize', scale=(768, 1024)),  # (W, H); labels are read after it and keep their size
     dict(type='sapiens_mm.LoadParts', vocabulary='face19', on_bad='refuse'),
-    dict(type='sapiens_mm.PackDenseInputs'),
+    dict(type='sapiens_mm.PackDenseInputs', byte_labels=True),
 ]
 val_pipeline = test_pipeline
 
