@@ -67,6 +67,34 @@ def test_any_interruptions_leave_exactly_what_was_not_trained_on(seed):
     assert set(taken) == set(range(count))
 
 
+@pytest.mark.parametrize('seed', range(4))
+def test_interruptions_of_an_epoch_that_drops_its_last_batches_leave_less_than_a_step(seed):
+    rng = np.random.default_rng(seed)
+    count, stages, taken = int(rng.integers(300, 900)), (), []
+    for _ in range(5):
+        order = StreamOrder(count, 5, 6, 30, True, stages)
+        assert order.count == count - len(taken)
+        world_size, num_workers, batch_size = (int(rng.integers(*r)) for r in ((1, 4), (0, 4), (1, 9)))
+        left = batches_per_rank(order.count, world_size, batch_size, drop_last=True)
+        stage = Stage(world_size, num_workers, batch_size, int(rng.integers(0, left // 2 + 1)))
+        taken += sum(consume(order, stage).values(), [])
+        stages += (stage, )
+    order = StreamOrder(count, 5, 6, 30, True, stages)
+    taken += sum(consume(order, Stage(2, 3, 4, batches_per_rank(order.count, 2, 4, True))).values(), [])
+    assert len(taken) == len(set(taken)) and 0 <= count - len(taken) < 2 * 4 + 2
+
+
+def test_twenty_interruptions_cost_no_time():
+    """What the stages have left is worked out once, not once for each way that leads to it."""
+    stages = (Stage(16, 4, 8, 100), ) * 20
+    order = StreamOrder(16 * 8 * 100 * 25, 1, 0, 100, stages=stages)
+    took = order._take
+    asked = []
+    order._take = lambda depth, *args: asked.append(depth) or took(depth, *args)
+    assert len(set(order.of_worker(16, 7, 4, 2, 8).tolist())) == order.count // 16 // 4
+    assert len(asked) < 1000
+
+
 def test_the_same_run_gives_the_same_order_and_the_next_epoch_another():
     a, b, c = (StreamOrder(500, 1, epoch, window=50).of_worker(1, 0, 2, 1, 10) for epoch in (0, 0, 1))
     assert np.array_equal(a, b)
