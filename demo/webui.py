@@ -148,9 +148,9 @@ def main() -> None:
         if task not in TASKS or not model:
             raise UserError(f'--model takes TASK=CONFIG,WEIGHTS with a task of {", ".join(TASKS)}, got {given}')
         config, _, weights = model.partition(',')
-        models.append((Path(weights or config).name, TASKS[task](
-            config, weights or None, args.device, precision=args.precision, trusted=args.trusted, detector=args.detector,
-            detector_weights=args.detector_weights)))
+        people = {} if task == 'features' else dict(detector=args.detector, detector_weights=args.detector_weights)
+        models.append((Path(weights or config).name, TASKS[task](config, weights or None, args.device, precision=args.precision,
+                                                                 trusted=args.trusted, **people)))
     try:
         server = make_server(models, args.host, args.port)
     except OSError as error:

@@ -130,6 +130,39 @@ class TestServer:
             assert error.value.code == 404
 
 
+class TestCommand:
+
+    class Server:
+        server_port = 7
+
+        def serve_forever(self):
+            raise KeyboardInterrupt
+
+        def server_close(self):
+            """Nothing is open."""
+
+    def test_models(self, webui, tmp_path, monkeypatch, capsys):
+        config, weights = write_pose(tmp_path, 17)
+        given = []
+        monkeypatch.setattr(webui, 'make_server', lambda models, host, port: given.extend(models) or self.Server())
+        monkeypatch.setattr('sys.argv', ['webui.py', '--device', 'cpu', *(a for task in ('pose', 'pose', 'features')
+                                                                          for a in ('--model', f'{task}={config},{weights}'))])
+        webui.main()
+        assert [(name, inferencer.task) for name, inferencer in given] == [
+            ('tiny_pose_17.pth', 'pose'), ('tiny_pose_17.pth', 'pose'), ('tiny_pose_17.pth', 'features')]
+        assert 'open http://127.0.0.1:7 in a browser' in capsys.readouterr().out
+
+    def test_mistakes(self, webui, page, tmp_path, monkeypatch):
+        monkeypatch.setattr('sys.argv', ['webui.py', '--model', 'albedo=x'])
+        with pytest.raises(ValueError, match='TASK=CONFIG,WEIGHTS'):
+            webui.main()
+        config, weights = write_pose(tmp_path, 17)
+        port = page.rstrip('/').rpartition(':')[2]
+        monkeypatch.setattr('sys.argv', ['webui.py', '--model', f'pose={config},{weights}', '--device', 'cpu', '--port', port])
+        with pytest.raises(ValueError, match='give another --port'):
+            webui.main()
+
+
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
     pytest.importorskip('selenium', reason='driving a browser needs selenium')
