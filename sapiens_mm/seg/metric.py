@@ -31,6 +31,8 @@ class PartsMetric(IoUMetric):
         ValueError: Class ids that do not exist; sizes that differ.
     """
 
+    default_prefix = ''  # mmseg's names as they are; None would be warned about
+
     def __init__(self, *args, per_class: bool = True, **kwargs):
         super().__init__(*args, **kwargs)
         self.per_class = per_class
