@@ -36,7 +36,12 @@ class FeatureInferencer(SapiensBaseInferencer):
     formats = ('npy', 'npz', 'pooled')
 
     def _init_model(self, cfg, weights, device='cpu'):
-        check_belongs(dict(model=dict(backbone=cfg.model.backbone)), weights, self.config_name)
+        card = check_belongs(dict(model=dict(backbone=cfg.model.backbone)), weights, self.config_name)
+        padding = cfg.model.backbone.get('patch_padding')
+        if card is not None and card.patch_padding != padding:  # fine-tuning may change that of a pre-trained model, features not
+            raise ValueError(f'{weights} is the released model {card.name} with patch_padding {card.patch_padding}, and '
+                             f'{self.config_name} has patch_padding {padding}, which would move its features. Its config is '
+                             f'configs/{card.config}')
         if weights.endswith(('.pt2', '.onnx')):
             raise ValueError('features come from a checkpoint, not from an exported model')
         self.device = torch.device(device)

@@ -110,20 +110,24 @@ class SapiensInferencer:
 
         with progress(show_progress, total, 'pictures') as step, \
                 ThreadPoolExecutor(writers, thread_name_prefix='write') as pool:
-            for chunk in _read_ahead(items, batch_size):
-                found = self._run(chunk, batch_size, prepare, mask, errors)
-                if source.length == 1 and errors:
-                    raise ValueError(next(iter(errors.values())))
-                for item, results in zip(chunk, found):
-                    step()
-                    count += 1
-                    if out_dir is not None and results:
-                        waiting.append(pool.submit(store, item, item.load(), results))
-                        while len(waiting) > 4 * writers:
-                            waiting.popleft().result()
-                    if keep:
-                        predictions.append({t: self.inferencers[t].to_dict(p, item, item.load(), **split[t][2])
-                                            for t, p in results.items()} or None)
+            try:
+                for chunk in _read_ahead(items, batch_size):
+                    found = self._run(chunk, batch_size, prepare, mask, errors)
+                    if source.length == 1 and errors:
+                        raise ValueError(next(iter(errors.values())))
+                    for item, results in zip(chunk, found):
+                        step()
+                        count += 1
+                        if out_dir is not None and results:
+                            waiting.append(pool.submit(store, item, item.load(), results))
+                            while len(waiting) > 4 * writers:
+                                waiting.popleft().result()
+                        if keep:
+                            predictions.append({t: self.inferencers[t].to_dict(p, item, item.load(), **split[t][2])
+                                                for t, p in results.items()} or None)
+            except KeyboardInterrupt:  # the only end that a camera has
+                if source.kind != 'camera':
+                    raise
             for future in waiting:
                 future.result()
         return dict(predictions=predictions, errors=errors, num=count)

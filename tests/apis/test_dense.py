@@ -14,6 +14,7 @@ from sapiens_mm.apis.dense import person_regions
 from sapiens_mm.apis.inputs import Item, Source, read_image
 from sapiens_mm.engine.safe_load import torch_load
 from tests.apis.support import build, picture, raw_pretraining, write_dense, write_pictures, write_pose
+from tests.support import ROOT
 
 BUILD = dict(parts=PartsInferencer, depth=DepthInferencer, normal=NormalInferencer)
 
@@ -280,6 +281,13 @@ class TestTogether:
         result = together(Source('camera', items, None, 'camera:0', 25.), out_dir=tmp_path, batch_size=2, save_vis=False)
         assert result['num'] == 3 and sorted(p.name for p in (tmp_path / 'depth').iterdir()) == [f'00000{i}.npy' for i in range(3)]
 
+        def ends():
+            yield Item('000000', picture, None, 0)
+            yield Item('000001', picture, None, 1)
+            raise KeyboardInterrupt
+
+        assert together(Source('camera', ends(), None, 'camera:0', 25.), out_dir=tmp_path, batch_size=1)['num'] >= 1
+
     def test_arguments_of_the_tasks(self, inferencers, tmp_path):
         together = SapiensInferencer(parts=inferencers['parts'], depth=inferencers['depth'])
         together(picture(), out_dir=tmp_path, depth=dict(fmt='npz'), parts=dict(opacity=0.2), bboxes=np.array([[5, 5, 60, 100]]))
@@ -319,6 +327,11 @@ class TestFeatures:
             data = model.data_preprocessor(dict(inputs=[torch.from_numpy(resized)]))
             with torch.no_grad():
                 np.testing.assert_allclose(features, model.backbone(data['inputs'])[0][0].numpy(), atol=1e-4)
+
+    def test_pre_trained_features_need_the_grid_of_pre_training(self, tmp_path):
+        cfg = Config.fromfile(ROOT / 'configs/pose/td-hm_sapiens-0.3b_8xb64-210e_coco-1024x768.py')
+        with pytest.raises(ValueError, match='patch_padding 0, and .* has patch_padding 2'):
+            FeatureInferencer(cfg, str(tmp_path / 'sapiens_0.3b_epoch_1600_clean.pth'), device='cpu')
 
     def test_files(self, made, tmp_path):
         inferencer = FeatureInferencer(*map(str, made['depth']), device='cpu')
