@@ -311,6 +311,8 @@ def run_video(inferencer: SapiensBaseInferencer, source: Source, out_dir: Path, 
     if overwrite:  # before the note, so that a kill leaves no results of the earlier run under the new one
         for old in (journal, folder / 'frames'):
             shutil.rmtree(old, ignore_errors=True)
+        for old in (done, vis, folder / 'keypoints.json'):
+            old.unlink(missing_ok=True)
     settings = dict(inferencer.call_settings(inferencer._call_kwargs), batch_size=batch_size, segment=SEGMENT, save_vis=save_vis,
                     **draw, **write, **recorder.settings())
     if not camera:

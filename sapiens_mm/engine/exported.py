@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from mmengine.logging import print_log
+from mmengine.utils import digit_version
 from torch import Tensor, nn
 
 _META = 'sapiens_mm'
@@ -55,11 +56,13 @@ def export(model: nn.Module, target: str | Path, config: str, batch: int = 2) ->
         ``files``, what was written.
 
     Raises:
-        ValueError: Another suffix; a package is missing; the file's numbers are not the model's.
+        ValueError: Another suffix; a package is missing or too old; the file's numbers are not the model's.
     """
     target = Path(target)
     if target.suffix not in ('.pt2', '.onnx'):
         raise ValueError(f'{target} should end in .pt2 (torch.export) or .onnx')
+    if digit_version(torch.__version__) < digit_version('2.5'):
+        raise ValueError(f'export needs torch 2.5 or later, this is {torch.__version__}')
     if target.suffix == '.onnx':
         _need('export to ONNX', 'onnx', 'onnxscript', 'onnxruntime')
     network = Network(model).eval()

@@ -164,10 +164,11 @@ def test_a_lost_frame_is_made_again(clip, tmp_path):
 
 
 def test_other_settings_do_not_mix(pose, clip, tmp_path, with_tracker):
-    pose(str(clip), out_dir=tmp_path, save_vis=False)
+    pose(str(clip), out_dir=tmp_path)
     with pytest.raises(ValueError, match='smooth'):
-        pose(str(clip), out_dir=tmp_path, save_vis=False, smooth=True)
+        pose(str(clip), out_dir=tmp_path, smooth=True)
     assert pose(str(clip), out_dir=tmp_path, save_vis=False, smooth=True, overwrite=True)['num'] == FRAMES
+    assert {p.name for p in (tmp_path / 'clip').iterdir()} == {'keypoints.json', 'run.json', 'done.json'}
 
 
 def test_another_video_of_the_same_name(pose, clip, tmp_path):
