@@ -212,8 +212,8 @@ class SapiensBaseInferencer(BaseInferencer):
 
     # --- the stream ----------------------------------------------------------------------------------------------------
 
-    def _prepared(self, items: Iterable[Item], readers: int, options: dict) -> Iterator[Prepared]:
-        """Pictures read and prepared ahead, in order."""
+    def _prepared(self, items: Iterable[Item], readers: int, ahead: int, options: dict) -> Iterator[Prepared]:
+        """Pictures in order, so many of them read and prepared ahead."""
 
         def work(item: Item) -> Prepared:
             try:
@@ -226,7 +226,7 @@ class SapiensBaseInferencer(BaseInferencer):
             try:
                 for item in items:
                     waiting.append(pool.submit(work, item))
-                    if len(waiting) > 2 * readers:
+                    if len(waiting) > ahead:
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
@@ -265,7 +265,7 @@ class SapiensBaseInferencer(BaseInferencer):
                 picture = open_pictures.popleft()
                 yield picture, None if picture.error else self.finish(picture)
 
-        for count, picture in enumerate(self._prepared(items, readers, options), 1):
+        for count, picture in enumerate(self._prepared(items, readers, 2 * readers + batch_size, options), 1):
             picture.missing = len(picture.samples)
             picture.results = [None] * picture.missing
             open_pictures.append(picture)

@@ -98,8 +98,8 @@ def torch_load(path: str, trusted: bool = False):
         if held or 'weights_only' in text.lower() and not broken:
             what = held[1] if held else 'objects'
             raise UnsafeContent(f'{path} holds more than tensors and plain data ({what}), which is not loaded because it could run '
-                                'code. If you made the file or trust who did, say so: trusted=True or --trusted, or make it plain for '
-                                'every tool: convert_checkpoint.py --trusted') from error
+                                'code. If you made the file or trust who did, say so: trusted=True or --trusted, or make it plain '
+                                'for every tool: convert_checkpoint.py --trusted') from error
         reason = type(error).__name__ if not text or text.startswith('Weights only') else text[:160]
         raise ValueError(f'{path} cannot be read as a checkpoint: it is cut short or damaged, or no checkpoint at all ({reason})'
                          ) from error
