@@ -20,8 +20,8 @@ model = dict(
 train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(data_root='data/toy/dense/train/', pipeline=train_pipeline))
 val_dataloader = dict(batch_size=10, num_workers=1, dataset=dict(data_root='data/toy/dense/val/', pipeline=test_pipeline))
 test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=20, val_interval=20)
-optim_wrapper = dict(optimizer=dict(lr=1e-3, weight_decay=0.05), paramwise_cfg=dict(layer_decay_rate=1.))
+train_cfg = dict(max_epochs=12, val_interval=12)
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3, weight_decay=0.05), paramwise_cfg=dict(layer_decay_rate=1.))
 param_scheduler = [dict(type='LinearLR', end=50, start_factor=0.01, by_epoch=False),
-    dict(type='PolyLR', power=1.0, end=20, convert_to_iter_based=True)]
+    dict(type='PolyLR', power=1.0, end=12, convert_to_iter_based=True)]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=4))
