@@ -170,9 +170,10 @@ class Source:
         self.index = None if self.shards else HumanImages(str(root), cache_dir=cache_dir).index
         self.units = [shard.stem for shard in self.shards] if self.shards else [
             f'part-{i:06d}' for i in range(-(-len(self.index) // unit_size))]
+        self.place_of = {unit: place for place, unit in enumerate(self.units)}
 
     def fingerprint(self) -> str:
-        """Changes when pictures or shards come, go or change places."""
+        """Changes when pictures or shards come or go."""
         digest = hashlib.sha256(f'{len(self.shards)} {self.unit_size}'.encode())
         for shard in self.shards:
             digest.update(f'{shard.name} {shard.stat().st_size}'.encode(errors='surrogateescape'))
@@ -185,7 +186,7 @@ class Source:
 
         A shard that is damaged ends with one more that stands for all that cannot be reached.
         """
-        place = self.units.index(unit)
+        place = self.place_of[unit]
         if self.shards:
             following = 0
             try:
@@ -241,8 +242,12 @@ class Curator:
             if changed:
                 raise ValueError(f'{out} was begun with other {", ".join(changed)}; give a new folder, or what {file} says')
         else:
-            with atomic_path(file) as partial:
-                partial.write_text(json.dumps(settings, indent=1))
+            try:
+                with atomic_path(file) as partial:
+                    partial.write_text(json.dumps(settings, indent=1))
+            except FileNotFoundError:  # another job, with the same process number on its machine, was faster
+                if not file.is_file():
+                    raise
 
     def detect(self, unit: str) -> bool:
         """Look at the pictures of a unit; False if that was done before."""
@@ -334,7 +339,7 @@ class Curator:
 
     def judged(self, unit: str) -> list[dict]:
         """The rows of a unit, near duplicates rejected too."""
-        number, rows = self.source.units.index(unit), self.rows(unit)
+        number, rows = self.source.place_of[unit], self.rows(unit)
         file = self.out / 'duplicates.npy'
         if not file.is_file():
             raise FileNotFoundError(f'{file} is not there yet: run the step deduplicate first')

@@ -95,7 +95,9 @@ def _change_pace(runner, checkpoint: dict, pace: float) -> None:
     mmengine would go on with the old run's schedules, counted in its iterations, and with its learning rate.
     """
     meta, fresh, schedulers = checkpoint['meta'], runner.optim_wrapper, runner.param_schedulers or []
-    if 'optimizer' not in checkpoint or not hasattr(fresh, 'optimizer') or not isinstance(schedulers, list):
+    saved = checkpoint.get('param_schedulers', [])
+    if ('optimizer' not in checkpoint or not hasattr(fresh, 'optimizer')  # of several optimizers
+            or not isinstance(schedulers, list) or len(saved) != len(schedulers)):
         runner.logger.warning(f'an epoch has {pace:.3g} times the iterations that it had; the schedules are not adapted to that')
         return
     meta['iter'] = round(meta['iter'] * pace)
@@ -104,12 +106,11 @@ def _change_pace(runner, checkpoint: dict, pace: float) -> None:
             group['lr'] *= now['initial_lr'] / group['initial_lr']
             group['initial_lr'] = now['initial_lr']
     for number, scheduler in enumerate(schedulers):
-        step = checkpoint['param_schedulers'][number]['_global_step']
+        step = saved[number]['_global_step']
         if not scheduler.by_epoch:
             step = round(step * pace)
         # All else is the new scheduler's own: its length in iterations, the values that it starts from.
-        checkpoint['param_schedulers'][number] = dict(
-            _global_step=step, last_step=max(min(step, scheduler.end - 1) - scheduler.begin, -1))
+        saved[number] = dict(_global_step=step, last_step=max(min(step, scheduler.end - 1) - scheduler.begin, -1))
     runner.logger.info(f'an epoch has {pace:.3g} times the iterations that it had: going on at iteration {meta["iter"]}, with '
                        f'a learning rate of {checkpoint["optimizer"]["param_groups"][0]["lr"]:.4g}')
 
