@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmpose.codecs import UDPHeatmap
 
+from sapiens_mm.pose import decode
 from sapiens_mm.pose.decode import decode_udp
 from sapiens_mm.pose.head import SapiensPoseHead
 from tests.support import load_tool
@@ -46,6 +47,17 @@ def test_where_the_clipping_matters(scale):
     good = (steps(expected, maps, (144, 192)) < 2) & np.isfinite(expected).all(-1)
     assert good.mean() > 0.5
     assert np.abs(got - expected)[good].max() < 0.01
+
+
+def test_keypoints_that_are_not_in_the_picture(monkeypatch):
+    maps = bench.make_heatmaps(2, 40, 48, 36, 2., hidden=0.5)
+    blurred, rescale = [], decode._rescale
+    monkeypatch.setattr(decode, '_rescale', lambda *args: blurred.extend(args[1].tolist()) or rescale(*args))
+    got, scores = decode_udp(maps, (144, 192))
+    expected, expected_scores = stock(maps, (144, 192), 11)
+    np.testing.assert_array_equal(scores, expected_scores)
+    assert (scores[:, :20] < 1e-3).all() and min(blurred, default=1) > 0.05  # none of them costs a complete blur
+    assert np.abs(got - expected)[:, :20].max() < 0.01
 
 
 def test_noise_with_negative_values():
