@@ -150,6 +150,13 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def _same_backbone(own: Mapping[str, tuple], given: Mapping[str, tuple]) -> bool:
+    """Whether two models have the same backbone, up to what is adapted when it is loaded."""
+    backbones = [{n: tuple(v) for n, v in bare_backbone(shapes).items() if n not in ('pos_embed', 'cls_token')}
+                 for shapes in (own, given)]
+    return bool(backbones[0]) and backbones[0] == backbones[1]
+
+
 def fit_state_dict(model: nn.Module,
                    state_dict: dict[str, Tensor],
                    source: str,
@@ -199,6 +206,8 @@ def fit_state_dict(model: nn.Module,
         raise ValueError(
             f'{source} does not fit the model of the config. The file holds {held_by_file or "no Sapiens model"}; the '
             f'config builds {describe(own) or type(model).__name__}. {trouble}. Use the checkpoint that belongs to the config; '
+            + (f"to train from the file's backbone, which fits, give model.backbone.init_cfg=dict(type='Pretrained', "
+               f'checkpoint={source!r}) instead of load_from; ' if _same_backbone(own, shapes) else '') +
             "if some of these are meant to differ, name them in custom_hooks=[dict(type='sapiens_mm.StrictLoadHook', "
             "expected_missing=['head.final_layer.*'], ...)]")
 

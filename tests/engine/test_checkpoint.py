@@ -182,6 +182,12 @@ class TestStrictness:
         with pytest.raises(ValueError, match='segmentation of 28 classes; the config builds .* pose with 17 keypoints'):
             fit_state_dict(pose_model(tiny_arch), state, 'f.pth')
 
+    @pytest.mark.parametrize('layers, hint', [(3, True), (4, False)])
+    def test_a_backbone_that_fits_is_offered(self, tiny_arch, layers, hint):
+        with pytest.raises(ValueError) as error:
+            fit_state_dict(pose_model(tiny_arch), raw_pretraining(dict(tiny_arch, num_layers=layers)), 'raw.pth')
+        assert ("init_cfg=dict(type='Pretrained', checkpoint='raw.pth')" in str(error.value)) is hint
+
     def test_expected_differences(self, tiny_arch):
         model = pose_model(tiny_arch)
         state = dict(pose_model(tiny_arch, 133).state_dict(), extra=torch.ones(1))
