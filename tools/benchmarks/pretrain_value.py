@@ -1,6 +1,6 @@
 """What pre-training on unlabelled pictures is worth for pose.
 
-    python tools/benchmarks/pretrain_value.py --data data/toy --out DIR --pose-config configs/pose/td-hm_sapiens-tiny_....py
+    python tools/benchmarks/pretrain_value.py --data data/toy --out DIR
 
 Pre-trains the tiny masked auto-encoder on the toy people, once for each seed, then trains the tiny pose model from it and from
 scratch with the same budget. Writes curves.json and curves.png, and prints a table. Started anew it goes on where it was.
@@ -19,7 +19,8 @@ from sapiens_mm.engine.cli import UserError, run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 PRETRAIN = 'configs/pretrain/mae_sapiens-tiny_1xb32-coslr-100e_humans-192px.py'
-METRIC = 'keypoints308/AP'
+POSE = 'configs/pose/td-hm_sapiens-tiny_1xb8-10e_toy308-192x144.py'
+METRIC = 'keypoints308/body_AP'
 
 
 def train(config: str, work_dir: Path, options: list[str]) -> None:
@@ -68,8 +69,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Pose from a pre-trained backbone and from scratch')
     parser.add_argument('--data', default='data/toy', help='toy data set, see tools/dataset_converters/make_toy_dataset.py')
     parser.add_argument('--out', required=True, help='folder for everything')
-    parser.add_argument('--pose-config', required=True, help='tiny pose config with the backbone of the tiny pre-training')
-    parser.add_argument('--metric', default=METRIC, help='of the pose validation')
+    parser.add_argument('--pose-config', default=POSE, help='config with the same backbone (default: %(default)s)')
+    parser.add_argument('--metric', default=METRIC, help='of the pose validation (default: %(default)s)')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--pretrain-epochs', type=int, default=100)
     parser.add_argument('--pose-options', nargs='*', default=[], help='KEY=VALUE overrides of the pose config')
