@@ -18,7 +18,7 @@ model = dict(
         arch=dict(embed_dims=192, num_layers=4, num_heads=3, feedforward_channels=576), img_size=size[::-1]),
     decode_head=dict(
         in_channels=192, deconv_out_channels=(96, 64, 48), deconv_kernel_sizes=(4, 4, 4),
-        conv_out_channels=(48, ), conv_kernel_sizes=(1, ), loss_decode=dict(eps=0.05)))  # else the nearest drown the rest
+        conv_out_channels=(48, ), conv_kernel_sizes=(1, ), loss_decode=dict(eps=0.05)))  # the nearest do not count
 train_dataloader = dict(
     batch_size=8, num_workers=1, dataset=dict(data_root='data/toy_groups/dense/train/', pipeline=train_pipeline))
 val_dataloader = dict(batch_size=10, num_workers=1, dataset=dict(data_root='data/toy_groups/dense/val/', pipeline=test_pipeline))
