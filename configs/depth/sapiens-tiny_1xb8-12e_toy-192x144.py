@@ -10,8 +10,7 @@ easy = ('sapiens_mm.LoadDenseImage', 'sapiens_mm.LoadMask', 'sapiens_mm.LoadDept
 train_pipeline = [step for step in _base_.train_pipeline if step['type'] in easy]
 test_pipeline = _base_.test_pipeline
 for step in train_pipeline + test_pipeline:
-    if step['type'] == 'sapiens_mm.DenseResize':
-        step.update(scale=size)
+    step.update({'sapiens_mm.DenseResize': dict(scale=size)}.get(step['type'], {}))
 model = dict(
     data_preprocessor=dict(size=size[::-1]),
     backbone=dict(

@@ -73,8 +73,11 @@ def test_pipelines_build_and_fidelity_is_the_recipe(name, tmp_path):
         assert [step['type'] for step in ours] == [step['type'] for step in fidelity]
     for pipeline, exact in ((ours, True), (fidelity, False)):
         resizes = steps(pipeline, 'DenseResize') + steps(pipeline, 'RandomResize')
-        assert len(resizes) == 2 and all(step.get('fidelity', False) != exact for step in resizes)
-        assert (steps(pipeline, 'DenseRandomCrop')[0].get('min_foreground') == 0) != exact
+        assert len(resizes) == 2 or 'tiny' in name
+        assert resizes and all(step.get('fidelity', False) != exact for step in resizes)
+        crops = steps(pipeline, 'DenseRandomCrop')
+        assert len(crops) == 1 or 'tiny' in name
+        assert all((step.get('min_foreground') == 0) != exact for step in crops)
     # labels of the test are read after the picture was resized, and keep their size
     kinds = [step['type'] for step in pipelines[1]]
     assert kinds[:2] == ['LoadImageFromFile', 'sapiens_mm.DenseResize']

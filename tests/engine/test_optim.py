@@ -1,10 +1,16 @@
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.optim import SGD
 
+import sapiens_mm
 from sapiens_mm.engine.optim import SafeOptimWrapper
 
 
@@ -96,32 +102,38 @@ def test_mistakes_are_named(model, kwargs, words):
         wrapper(model, **kwargs)
 
 
-def _two_ranks(rank, port, queue):
-    import torch.distributed as dist
-    dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
-    torch.set_num_threads(1)
-    model = nn.Linear(2, 1, bias=False)
-    nn.init.zeros_(model.weight)
-    ddp = nn.parallel.DistributedDataParallel(model)
-    optim = wrapper(ddp)
-    for losses in ((1., 1.), (1., 100.), (1., math.nan), (1., 1.)):  # the spike and the fault are on rank 1 alone
-        out = ddp(torch.ones(1, 2)).sum()
-        optim.update_params((1 + out - out.detach()) * losses[rank])
-    queue.put((rank, model.weight.tolist(), optim.message_hub.get_info('sapiens_mm_loss_guard')))
-    dist.barrier()
-    dist.destroy_process_group()
+TWO_RANKS = """
+import json, math, sys
+import sapiens_mm
+import torch
+from mmengine.dist import get_rank, init_dist
+from torch import nn
+from torch.optim import SGD
+from sapiens_mm.engine.optim import SafeOptimWrapper
+
+init_dist('pytorch', backend='gloo')
+rank = get_rank()
+model = nn.Linear(2, 1, bias=False)
+nn.init.zeros_(model.weight)
+ddp = nn.parallel.DistributedDataParallel(model)
+optim = SafeOptimWrapper(optimizer=SGD(ddp.parameters(), lr=1.))
+for losses in ((1., 1.), (1., 100.), (1., math.nan), (1., 1.)):  # the spike and the fault are on rank 1 alone
+    out = ddp(torch.ones(1, 2)).sum()
+    optim.update_params((1 + out - out.detach()) * losses[rank])
+with open(f'{sys.argv[1]}/{rank}.json', 'w') as file:
+    json.dump([model.weight.tolist(), optim.message_hub.get_info('sapiens_mm_loss_guard')], file)
+"""
 
 
-def test_processes_agree(free_port):
-    import torch.multiprocessing as mp
-    context = mp.get_context('fork')
-    queue = context.Queue()
-    processes = [context.Process(target=_two_ranks, args=(rank, free_port, queue)) for rank in range(2)]
-    for p in processes:
-        p.start()
-    results = sorted(queue.get(timeout=120) for _ in processes)
-    for p in processes:
-        p.join(60)
-        assert p.exitcode == 0
-    assert results[0][1:] == results[1][1:]
-    assert results[0][1] == [[-2., -2.]]  # the first and the last batch only
+def test_processes_agree(tmp_path):
+    script = tmp_path / 'ranks.py'
+    script.write_text(TWO_RANKS)
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2', str(script),
+         str(tmp_path)],
+        capture_output=True, text=True, timeout=200,
+        env={**os.environ, 'PYTHONPATH': str(Path(sapiens_mm.__file__).parents[1]), 'OMP_NUM_THREADS': '1'})
+    assert done.returncode == 0, done.stderr
+    results = [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in range(2)]
+    assert results[0] == results[1]
+    assert results[0][0] == [[-2., -2.]]  # the first and the last batch only
