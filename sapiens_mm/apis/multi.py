@@ -65,7 +65,8 @@ class SapiensInferencer:
             ``predictions``: per picture a dict task -> prediction; ``errors``; ``num``.
 
         Raises:
-            ValueError: ``mask`` without a parts model; arguments for a task that is not there, or that it does not know.
+            ValueError: ``mask`` without a parts model; arguments for a task that is not there, or that it does not know; a camera's
+                folder holds an earlier recording.
         """
         if mask and 'parts' not in self.inferencers:
             raise ValueError('mask=True takes the background from parts: give a parts model, too')
@@ -88,10 +89,13 @@ class SapiensInferencer:
 
         items, total = source.items, source.length
         if out_dir is not None:
+            earlier = [str(out_dir / t) for t in self.inferencers if (out_dir / t).is_dir()]
+            if source.kind == 'camera' and earlier and not overwrite:
+                raise ValueError(f'{earlier[0]} holds an earlier recording; give another out_dir, or overwrite=True')
             settings = {t: i.settings(dict(i.call_settings(calls[t]), mask=mask, save_vis=save_vis, **split[t][1],
                                            **(split[t][0] if save_vis else {})))
                         for t, i in self.inferencers.items()}
-            finished = Finished(out_dir, settings, overwrite or source.kind == 'camera')
+            finished = Finished(out_dir, settings, overwrite)
             if source.kind == 'images' and overwrite:
                 items = list(items)
                 for item in items:

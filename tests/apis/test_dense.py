@@ -286,7 +286,9 @@ class TestTogether:
             yield Item('000001', picture, None, 1)
             raise KeyboardInterrupt
 
-        assert together(Source('camera', ends(), None, 'camera:0', 25.), out_dir=tmp_path, batch_size=1)['num'] >= 1
+        with pytest.raises(ValueError, match='holds an earlier recording'):
+            together(Source('camera', ends(), None, 'camera:0', 25.), out_dir=tmp_path, batch_size=1)
+        assert together(Source('camera', ends(), None, 'camera:0', 25.), out_dir=tmp_path, batch_size=1, overwrite=True)['num'] >= 1
 
     def test_arguments_of_the_tasks(self, inferencers, tmp_path):
         together = SapiensInferencer(parts=inferencers['parts'], depth=inferencers['depth'])
