@@ -108,6 +108,14 @@ def _sentence(error: BaseException) -> str:
     return ' '.join(text.split())
 
 
+def _leave_process_group() -> None:
+    """Let the processes of a run end together: gloo's threads abort a program that leaves them behind."""
+    dist = sys.modules.get('torch.distributed')
+    if dist is not None and dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 def run_tool(main: Callable[[], int | None]) -> None:
     """Run a tool's ``main`` and exit; a user's mistake becomes one sentence and exit code 1.
 
@@ -115,7 +123,9 @@ def run_tool(main: Callable[[], int | None]) -> None:
     """
     name = Path(sys.argv[0]).name
     try:
-        sys.exit(main() or 0)
+        status = main() or 0
+        _leave_process_group()
+        sys.exit(status)
     except KeyboardInterrupt:
         print(f'{name}: interrupted; what was saved is whole', file=sys.stderr)
         sys.exit(130)

@@ -31,6 +31,8 @@ total = torch.tensor([get_rank() + 1.])
 all_reduce(total)
 grad = model.module.linear.weight.grad.item()
 print(f'rank={get_rank()} backend={get_backend()} total={total.item()} grad={grad}', flush=True)
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()  # gloo's threads abort a program that leaves them behind
 """
 
 
